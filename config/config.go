@@ -1,0 +1,174 @@
+// Package config is the file that an admin writes: its shape, its defaults, and the words that explain a mistake.
+//
+// # Implementation notes
+//
+//   - A file is first read into a tree of Nodes with positions, then decoded field by field with the defaults laid under
+//     it, so that every mistake is found in one pass and has a line.
+//   - Option names, defaults and their explanation stand in the structs below and nowhere else: doc/config.md and the
+//     test of config.example.toml come from the struct tags.
+package config
+
+import "time"
+
+// Config is the whole file.
+type Config struct {
+	General General `toml:"general"`
+	TLS     TLS     `toml:"tls"`
+	C2S     C2S     `toml:"c2s"`
+	S2S     S2S     `toml:"s2s"`
+	Auth    Auth    `toml:"auth"`
+	Storage Storage `toml:"storage"`
+	Limits  Limits  `toml:"limits"`
+
+	// Modules holds the [modules.NAME] sections, undecoded: the loader decodes each with its module's type.
+	Modules map[string]*Node `toml:"-"`
+	// Hosts holds the [[host_config]] sections by host name.
+	Hosts map[string]*HostConfig `toml:"-"`
+	// Path is the file that was read, Dir its directory: relative paths are relative to it.
+	Path, Dir string `toml:"-"`
+}
+
+// General is [general].
+type General struct {
+	Hosts    []string `toml:"hosts" doc:"the domains that this server is"`
+	DataDir  string   `toml:"data_dir" doc:"where all data lives; made with mode 0700 if missing"`
+	LogLevel string   `toml:"log_level" doc:"debug, info, warn or error"`
+}
+
+// TLS is [tls].
+type TLS struct {
+	Profile       string   `toml:"profile" doc:"modern (TLS 1.3 only), intermediate (1.2 and 1.3) or old (1.2 with older ciphers)"`
+	Certificates  string   `toml:"certificates" doc:"directory with HOST.crt and HOST.key, or HOST/fullchain.pem and HOST/privkey.pem; reread when changed"`
+	TrustedCAFile string   `toml:"trusted_ca_file" doc:"PEM file of the authorities that may vouch for other servers; empty: the system's"`
+	SelfSigned    bool     `toml:"self_signed" doc:"make a certificate for a host that has none (localhost and private use; never for federation)"`
+	Curves        []string `toml:"curves" doc:"key exchange: X25519MLKEM768, X25519, P-256, P-384, P-521; empty: as the profile says"`
+	DHParam       string   `toml:"dhparam" doc:"PEM file with Diffie-Hellman parameters, read and checked; Go offers no finite-field DHE, so no connection uses them"`
+}
+
+// C2S is [c2s], the clients' side.
+type C2S struct {
+	Listen                    []string `toml:"listen" doc:"addresses for STARTTLS"`
+	ListenTLS                 []string `toml:"listen_tls" doc:"addresses for direct TLS (XEP-0368)"`
+	RequireEncryption         bool     `toml:"require_encryption" doc:"no login before TLS"`
+	AllowUnencryptedPlainAuth bool     `toml:"allow_unencrypted_plain_auth" doc:"offer PLAIN without TLS; only matters where require_encryption is false"`
+	SASLMechanisms            []string `toml:"sasl_mechanisms" doc:"the login mechanisms to offer; empty: all that the host's modules offer"`
+	ResourceConflict          string   `toml:"resource_conflict" doc:"a second session asks for a resource in use: kick the old one (kick_old), give the new one another name (rename), or refuse it (refuse)"`
+}
+
+// S2S is [s2s], other servers' side.
+type S2S struct {
+	Listen            []string     `toml:"listen" doc:"addresses for STARTTLS"`
+	ListenTLS         []string     `toml:"listen_tls" doc:"addresses for direct TLS (XEP-0368)"`
+	RequireEncryption bool         `toml:"require_encryption" doc:"no federation without TLS"`
+	SecureAuth        bool         `toml:"secure_auth" doc:"peers must show a valid certificate"`
+	SecureDomains     []string     `toml:"secure_domains" doc:"peers that must show one even where secure_auth is false"`
+	InsecureDomains   []string     `toml:"insecure_domains" doc:"peers that need not; exact names and \"*.domain\""`
+	DefaultPolicy     string       `toml:"default_policy" doc:"allow or deny peers that host_policy does not name"`
+	HostPolicy        []HostPolicy `toml:"host_policy" doc:"whom to federate with"`
+}
+
+// HostPolicy is an entry of s2s.host_policy.
+type HostPolicy struct {
+	Host   string `toml:"host" doc:"a domain, or \"*.domain\" for those under it"`
+	Policy string `toml:"policy" doc:"allow or deny"`
+}
+
+// Auth is [auth].
+type Auth struct {
+	SCRAMHashes     []string `toml:"scram_hashes" doc:"for which hashes a password is stored"`
+	SCRAMIterations int      `toml:"scram_iterations" doc:"PBKDF2 rounds for passwords set from now on"`
+}
+
+// Storage is [storage].
+type Storage struct {
+	Driver string `toml:"driver" doc:"bolt, or memory for tests: everything is gone at the end"`
+}
+
+// Limits is [limits], defaults from part 2 of the limits page. The names say the unit where there is one.
+type Limits struct {
+	Profile string `toml:"profile" doc:"default, or off for load tests: lifts rates, per-address and login limits, keeps sizes and depths"`
+
+	StanzaPreauth   Size `toml:"stanza_size_preauth" doc:"largest element before login"`
+	StanzaC2S       Size `toml:"stanza_size_c2s" doc:"largest stanza of a client"`
+	StanzaS2S       Size `toml:"stanza_size_s2s" doc:"largest stanza of another server"`
+	ElementsPreauth int  `toml:"elements_preauth" doc:"elements in one stanza before login"`
+	Elements        int  `toml:"elements" doc:"elements in one stanza"`
+	DepthPreauth    int  `toml:"depth_preauth" doc:"nesting before login"`
+	Depth           int  `toml:"depth" doc:"nesting of a stanza"`
+	Attributes      int  `toml:"attributes" doc:"attributes of one element"`
+	Namespaces      int  `toml:"namespaces" doc:"namespace declarations of one element"`
+	NameSize        Size `toml:"name_size" doc:"longest name of an element or attribute"`
+	AttributeSize   Size `toml:"attribute_size" doc:"longest value of an attribute"`
+
+	HandshakeTimeout Duration `toml:"handshake_timeout" doc:"from connection to TLS"`
+	LoginTimeout     Duration `toml:"login_timeout" doc:"from connection to login"`
+	IdleTimeoutC2S   Duration `toml:"idle_timeout_c2s" doc:"a client that says nothing this long is gone"`
+	IdleTimeoutS2S   Duration `toml:"idle_timeout_s2s" doc:"a server stream without a stanza is closed"`
+	PingAfter        Duration `toml:"ping_after" doc:"a silent client is asked for a sign of life"`
+	StanzaTimeout    Duration `toml:"stanza_timeout" doc:"from a stanza's first byte to its last"`
+	WriteTimeout     Duration `toml:"write_timeout" doc:"a peer that takes nothing this long is gone"`
+	WriteBuffer      Size     `toml:"write_buffer" doc:"what may wait for a peer that reads slowly"`
+
+	RateC2S  Size `toml:"rate_c2s" doc:"bytes a second that a client may send in the long run; reading slows down beyond it"`
+	BurstC2S Size `toml:"burst_c2s" doc:"bytes that a client may send at once"`
+	RateS2S  Size `toml:"rate_s2s" doc:"as rate_c2s, for a server stream"`
+	BurstS2S Size `toml:"burst_s2s" doc:"as burst_c2s, for a server stream"`
+
+	AuthTries          int      `toml:"auth_tries" doc:"failed logins on one connection before it ends"`
+	AuthFailsPerMinute int      `toml:"auth_failures_per_minute" doc:"failed logins of one address (an IPv6 /64) a minute before it has to wait"`
+	AuthFailsPerDay    int      `toml:"auth_failures_per_day" doc:"failed logins of one address a day before it has to wait"`
+	AuthDelay          Duration `toml:"auth_delay" doc:"the first wait; it doubles with each failure"`
+	AuthDelayMax       Duration `toml:"auth_delay_max" doc:"the longest wait"`
+
+	ConnsPerAddress int `toml:"connections_per_address" doc:"open connections of one address (an IPv6 /64)"`
+	ConnsPerMinute  int `toml:"connections_per_minute" doc:"new connections of one address a minute"`
+	ConnsPreauth    int `toml:"connections_preauth" doc:"connections that have not logged in; beyond it the oldest goes"`
+	Resources       int `toml:"resources_per_account" doc:"sessions of one account"`
+	Hibernated      int `toml:"hibernated_per_account" doc:"of these, sessions that wait to be resumed"`
+
+	SMQueue      int      `toml:"sm_queue" doc:"stanzas kept for a client until it acknowledges them"`
+	SMQueueSize  Size     `toml:"sm_queue_size" doc:"the same in bytes"`
+	SMResume     Duration `toml:"sm_resume_timeout" doc:"how long a session waits to be resumed"`
+	OfflineCount int      `toml:"offline_messages" doc:"messages kept for an account that is offline"`
+	OfflineSize  Size     `toml:"offline_size" doc:"the same in bytes"`
+	RosterItems  int      `toml:"roster_items" doc:"contacts of one account"`
+}
+
+// HostConfig is a [[host_config]] section.
+type HostConfig struct {
+	Host            string
+	DisabledModules []string
+	Modules         map[string]*Node // laid over Config.Modules key by key
+	Line            int
+}
+
+// Duration is a time span written as "30s", "15m", "24h" or "30d", or as a number of seconds.
+type Duration time.Duration
+
+// Size is a number of bytes written as a number, or as "64KiB", "4MiB".
+type Size int64
+
+// Default returns the configuration of an empty file.
+func Default() *Config { panic("config: Default") }
+
+// Load reads and checks a file. modules tells the module sections that exist. The error, if any, is an Errors with every
+// mistake, sorted by line.
+func Load(path string, modules []Section) (*Config, error) { panic("config: Load") }
+
+// Parse is Load for bytes; path is used in messages and for relative paths.
+func Parse(path string, data []byte, modules []Section) (*Config, error) { panic("config: Parse") }
+
+// Section is what the loader needs to know of a module: its section's name and its type.
+type Section struct {
+	Name     string // mod_roster
+	Defaults any    // a struct with toml and doc tags, holding the defaults
+	// Check decodes and checks a section without keeping it; mistakes go to errs.
+	Check func(n *Node, errs *Errors)
+}
+
+// Module returns the section of a module for a host: host_config laid over the global one, key by key; nil where neither
+// has one (then the defaults hold). off says that disabled_modules names it.
+func (c *Config) Module(host, name string) (n *Node, off bool) { panic("config: Module") }
+
+// Resolve makes a path of the file absolute: relative ones are relative to the file's directory.
+func (c *Config) Resolve(path string) string { panic("config: Resolve") }

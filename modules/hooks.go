@@ -1,0 +1,28 @@
+package modules
+
+import "github.com/xmppd/xmppd/stanza"
+
+// Hooks are all the places where a module can step in on one virtual host. Each fires at exactly one place.
+type Hooks struct {
+	// Outgoing: a local client sent a stanza; from is stamped. c2s, hop 2.
+	Outgoing Chain[*Packet]
+	// ToBare: a stanza arrived for a bare JID of the host (or the host itself). router, hop 4.
+	ToBare Chain[*Packet]
+	// ToFull: a stanza arrived for a full JID of the host. router, hop 4.
+	ToFull Chain[*Packet]
+	// Unclaimed: a message found no session that takes it (RFC 6121 §8.5.2.2.1). router, hop 4.
+	Unclaimed Chain[*Packet]
+	// ToClient: a stanza is about to be queued for a session. Packet.Session is that session. c2s, hop 5.
+	ToClient Chain[*Packet]
+	// FromPeer: another server sent a stanza to this host. s2s.
+	FromPeer Chain[*Packet]
+	// ToPeer: a stanza of this host leaves for another server. router, hop 3.
+	ToPeer Chain[*Packet]
+
+	// Presence: a session's presence changed. c2s.
+	Presence Notice[Presence]
+	// SessionOpened: a resource was bound. SessionResumed: XEP-0198 §5. SessionClosed: it is gone for good.
+	SessionOpened, SessionResumed, SessionClosed Notice[Session]
+	// UserCreated, UserDeleted, PasswordChanged: an account changed, whoever changed it. auth.
+	UserCreated, UserDeleted, PasswordChanged Notice[stanza.JID]
+}

@@ -1,0 +1,66 @@
+package modules
+
+import (
+	"context"
+
+	"github.com/xmppd/xmppd/config"
+)
+
+// Module is one instance of a module, serving one virtual host.
+type Module interface {
+	Start(ctx context.Context, h *Host) error // registers all that the module offers
+	Stop(ctx context.Context) error           // what Start registered is withdrawn by the loader
+}
+
+// Reloader is a module that takes a changed configuration without a restart.
+type Reloader[C any] interface {
+	Reload(ctx context.Context, cfg C) error
+}
+
+// XEP names a specification that a module implements; doc/xeps.md is made of them.
+type XEP struct {
+	Number  int
+	Version string
+	Note    string // what is not there, or ""
+}
+
+// Info describes a module. Name, Summary, Default and XEPs are the author's, the rest is filled by Define.
+type Info struct {
+	Name    string // mod_roster
+	Summary string // one line
+	Default bool   // on without a section in the file
+	XEPs    []XEP
+	RFCs    []string // "RFC 6121 §2"
+
+	Section config.Section
+	// Make decodes the section (nil: the defaults) and makes an instance; the returned reload hands a running instance a
+	// new section, and reports whether it can.
+	Make func(n *config.Node, errs *config.Errors) (m Module, cfg any)
+	// Reload hands the section to a running instance; ok is false when the module has no Reload.
+	Reload func(ctx context.Context, m Module, n *config.Node) (ok bool, err error)
+}
+
+// Define completes an Info with the module's typed configuration: C has toml and doc tags; if *C has a method
+// Check(*config.Errors), it runs after decoding.
+func Define[C any](in Info, defaults C, new func(C) Module) Info {
+	in.Section = config.Section{Name: in.Name, Defaults: defaults, Check: func(n *config.Node, errs *config.Errors) {
+		config.Decode(n, defaults, errs)
+	}}
+	in.Make = func(n *config.Node, errs *config.Errors) (Module, any) {
+		c := config.Decode(n, defaults, errs)
+		return new(c), c
+	}
+	in.Reload = func(ctx context.Context, m Module, n *config.Node) (bool, error) {
+		r, ok := m.(Reloader[C])
+		if !ok {
+			return false, nil
+		}
+		errs := &config.Errors{}
+		c := config.Decode(n, defaults, errs)
+		if len(errs.List) > 0 {
+			return true, errs
+		}
+		return true, r.Reload(ctx, c)
+	}
+	return in
+}

@@ -1,0 +1,31 @@
+package modules
+
+import "github.com/xmppd/xmppd/stanza"
+
+// Packet is a stanza on its way. From and To are the prepared addresses in force; a hook that changes them also calls
+// Stanza.SetFrom or SetTo.
+type Packet struct {
+	Stanza   *stanza.Stanza
+	From, To stanza.JID
+	// Origin is the local session that sent it, nil for stanzas of other servers and of modules.
+	Origin Session
+	// Session is the receiving session in Hooks.ToClient, else nil.
+	Session Session
+	// NoCopy says that modules must not make further copies of it (carbons, XEP-0280 §6).
+	NoCopy bool
+}
+
+// NewPacket wraps a stanza that a module sends.
+func NewPacket(st *stanza.Stanza) *Packet {
+	return &Packet{Stanza: st, From: st.From(), To: st.To()}
+}
+
+// IQ is a request to an IQHandler.
+type IQ struct {
+	*Packet
+	// Payload is the request's only child, read as a tree.
+	Payload *stanza.Element
+}
+
+// Set tells a set from a get.
+func (q *IQ) Set() bool { return q.Stanza.Type == stanza.TypeSet }

@@ -1,0 +1,113 @@
+// Package storage says what a store can do, in two shapes: KV (an ordered map) and Archive (append and page). Drivers
+// implement the shapes, modules use them, so that modules times drivers never multiply.
+//
+// # Implementation notes
+//
+//   - A write that returned nil is on disk: what a client is told is accepted survives kill -9.
+//   - Values handed to a caller are copies; keys and values given to a driver may be reused after the call.
+//   - A stored value carries a version and a checksum; a driver reports a damaged one as ErrCorrupt and never serves it.
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// The errors of a store that callers tell apart. ErrFull and ErrReadOnly become resource-constraint on the wire.
+var (
+	ErrNotFound = errors.New("storage: not found")
+	ErrCorrupt  = errors.New("storage: damaged record")
+	ErrFull     = errors.New("storage: no space left")
+	ErrReadOnly = errors.New("storage: read-only after a write failed")
+	ErrClosed   = errors.New("storage: closed")
+)
+
+// Store is an open database.
+type Store interface {
+	// Bucket returns a part of the store by path, such as host and module; it exists at the first write.
+	Bucket(path ...string) Bucket
+	// DeleteBucket removes a part and all below it.
+	DeleteBucket(ctx context.Context, path ...string) error
+	// Backup writes a consistent copy of a running store.
+	Backup(ctx context.Context, w io.Writer) error
+	// Verify reads everything and reports what is damaged.
+	Verify(ctx context.Context) error
+	Close() error
+}
+
+// Bucket is one owner's part of a store: a module's on one host.
+type Bucket interface {
+	KV(name string) KV
+	Archive(name string) Archive
+	// Update runs fn in one transaction over all KVs of the bucket and returns when it is on disk. If fn returns an error
+	// nothing is changed and Update returns it. fn runs on the writer's goroutine: it must be short and must not call the
+	// store except through tx.
+	Update(ctx context.Context, fn func(tx Tx) error) error
+	// View runs fn on one consistent state. Values are valid only inside fn.
+	View(ctx context.Context, fn func(tx Tx) error) error
+}
+
+// Tx is a transaction.
+type Tx interface{ KV(name string) TxKV }
+
+// TxKV is a KV within a transaction. Get returns nil for a missing key. Writes fail in View.
+type TxKV interface {
+	Get(key []byte) ([]byte, error)
+	Put(key, value []byte) error
+	Delete(key []byte) error
+	// Scan visits the keys with the prefix in order, from the given key on (nil: the first), until fn returns false.
+	Scan(prefix, from []byte, fn func(key, value []byte) bool) error
+}
+
+// KV is an ordered map from keys to values.
+type KV interface {
+	// Get returns a copy, or ErrNotFound.
+	Get(ctx context.Context, key []byte) ([]byte, error)
+	Put(ctx context.Context, key, value []byte) error
+	Delete(ctx context.Context, key []byte) error
+	Scan(ctx context.Context, prefix, from []byte, fn func(key, value []byte) bool) error
+}
+
+// Item is an entry of an archive.
+type Item struct {
+	ID   string    // given by Append: unique and rising within the archive, also when the clock goes back
+	At   time.Time // UTC
+	With string    // bare JID of the other side; may be empty
+	Data []byte
+}
+
+// Query selects a page of an archive (XEP-0313 §4.1, XEP-0059): all that fits between the times, with the bounds of
+// IDs, Max items from the start or, if Last, from the end.
+type Query struct {
+	With          string
+	Start, End    time.Time // zero: open
+	After, Before string    // IDs, exclusive; empty: open
+	Max           int       // 0: 50
+	Last          bool      // the page just before Before or the end; items still come in rising order
+}
+
+// Page is a part of an archive. Total is -1 where counting would cost more than the page.
+type Page struct {
+	Items    []Item
+	Complete bool // there is nothing further in the direction of paging
+	Total    int
+}
+
+// Archive is an append-only list for each owner.
+type Archive interface {
+	// Append stores and returns the item's ID when it is on disk.
+	Append(ctx context.Context, owner string, it Item) (id string, err error)
+	// Get returns an item by ID, or ErrNotFound.
+	Get(ctx context.Context, owner, id string) (Item, error)
+	Page(ctx context.Context, owner string, q Query) (Page, error)
+	// Remove deletes items by ID; unknown ones are skipped.
+	Remove(ctx context.Context, owner string, ids ...string) error
+	// Expire deletes an owner's items older than t; an empty owner means all owners.
+	Expire(ctx context.Context, owner string, t time.Time) (n int, err error)
+	// Drop deletes everything of an owner.
+	Drop(ctx context.Context, owner string) error
+	// Stat returns the number of items of an owner and their bytes, cheaply: counters are kept.
+	Stat(ctx context.Context, owner string) (count int, bytes int64, err error)
+}
