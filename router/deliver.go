@@ -97,7 +97,7 @@ func (r *Router) messageToBare(ctx context.Context, h *host, t *modules.Table, p
 	for _, s := range h.sessions(p.To.Local()) {
 		ps := s.Presence()
 		if ps == nil || ps.Priority < 0 {
-			break // sorted: nobody further is available
+			continue
 		}
 		if s != tried && s.Send(ctx, p.Stanza) == nil {
 			taken = true
