@@ -3,7 +3,7 @@ package modules
 import (
 	"context"
 	"errors"
-	"sort"
+	"slices"
 )
 
 // Done is returned by a handler that has dealt with a packet: nobody further sees it.
@@ -33,13 +33,15 @@ type entry[F any] struct {
 // Chain is a hook whose handlers may stop a packet. A handler returns nil to let it pass, Done to end its way, or a
 // *stanza.Error that bounces to the sender; any other error is logged and bounces as internal-server-error.
 type Chain[T any] struct {
-	module string // whose registrations are recorded
-	list   []entry[func(context.Context, T) error]
+	reg  *registration // whose registrations are recorded; nil: nobody's, for tests of the core
+	list []entry[func(context.Context, T) error]
 }
 
 // On registers a handler.
 func (c *Chain[T]) On(ph Phase, fn func(context.Context, T) error) {
-	c.list = append(c.list, entry[func(context.Context, T) error]{ph, c.module, fn})
+	record(c.reg, "a hook's handler", func(module string) {
+		c.list = append(c.list, entry[func(context.Context, T) error]{ph, module, fn})
+	})
 }
 
 // Run calls the handlers in order until one returns an error, which it returns.
@@ -55,15 +57,21 @@ func (c *Chain[T]) Run(ctx context.Context, v T) error {
 // Empty tells whether nobody is interested.
 func (c *Chain[T]) Empty() bool { return len(c.list) == 0 }
 
+func (c *Chain[T]) bind(r *registration) { c.reg = r }
+func (c *Chain[T]) add(from hook)        { c.list = merge(c.list, from.(*Chain[T]).list) }
+func (c *Chain[T]) handlers() []Handler  { return describe(c.list) }
+
 // Notice is a hook that tells of something that has happened.
 type Notice[T any] struct {
-	module string
-	list   []entry[func(context.Context, T)]
+	reg  *registration
+	list []entry[func(context.Context, T)]
 }
 
 // On registers a handler.
 func (n *Notice[T]) On(ph Phase, fn func(context.Context, T)) {
-	n.list = append(n.list, entry[func(context.Context, T)]{ph, n.module, fn})
+	record(n.reg, "a hook's handler", func(module string) {
+		n.list = append(n.list, entry[func(context.Context, T)]{ph, module, fn})
+	})
 }
 
 // Run calls the handlers in order.
@@ -73,7 +81,28 @@ func (n *Notice[T]) Run(ctx context.Context, v T) {
 	}
 }
 
-func merge[F any](into *[]entry[F], from []entry[F]) {
-	*into = append(*into, from...)
-	sort.SliceStable(*into, func(i, j int) bool { return (*into)[i].phase < (*into)[j].phase })
+func (n *Notice[T]) bind(r *registration) { n.reg = r }
+func (n *Notice[T]) add(from hook)        { n.list = merge(n.list, from.(*Notice[T]).list) }
+func (n *Notice[T]) handlers() []Handler  { return describe(n.list) }
+
+// hook is what the loader does with a Chain or a Notice of any type.
+type hook interface {
+	bind(*registration)
+	add(from hook) // appends the handlers of one module, phases in order
+	handlers() []Handler
+}
+
+// merge adds one module's handlers behind those of the modules before it, phase by phase.
+func merge[F any](into, from []entry[F]) []entry[F] {
+	into = append(into, from...)
+	slices.SortStableFunc(into, func(a, b entry[F]) int { return int(a.phase) - int(b.phase) })
+	return into
+}
+
+func describe[F any](list []entry[F]) []Handler {
+	out := make([]Handler, len(list))
+	for i, e := range list {
+		out[i] = Handler{e.module, e.phase}
+	}
+	return out
 }

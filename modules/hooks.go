@@ -2,7 +2,8 @@ package modules
 
 import "github.com/xmppd/xmppd/stanza"
 
-// Hooks are all the places where a module can step in on one virtual host. Each fires at exactly one place.
+// Hooks are all the places where a module can step in on one virtual host. Each fires at exactly one place. doc/hooks.md
+// is made of the comments below.
 type Hooks struct {
 	// Outgoing: a local client sent a stanza; from is stamped. c2s, hop 2.
 	Outgoing Chain[*Packet]
@@ -19,10 +20,37 @@ type Hooks struct {
 	// ToPeer: a stanza of this host leaves for another server. router, hop 3.
 	ToPeer Chain[*Packet]
 
-	// Presence: a session's presence changed. c2s.
+	// Presence: a session's presence changed, and the router knows it already. c2s.
 	Presence Notice[Presence]
-	// SessionOpened: a resource was bound. SessionResumed: XEP-0198 §5. SessionClosed: it is gone for good.
+	// SessionOpened: a resource was bound. SessionResumed: XEP-0198 §5. SessionClosed: it is gone for good. c2s.
 	SessionOpened, SessionResumed, SessionClosed Notice[Session]
-	// UserCreated, UserDeleted, PasswordChanged: an account changed, whoever changed it. auth.
-	UserCreated, UserDeleted, PasswordChanged Notice[stanza.JID]
+	// UserCreated, UserDeleted, UserDisabled, PasswordChanged: an account changed, whoever changed it; it is on disk. auth.
+	UserCreated, UserDeleted, UserDisabled, PasswordChanged Notice[stanza.JID]
+}
+
+// each visits all hooks in the order of the struct.
+func (h *Hooks) each(fn func(name string, k hook)) {
+	fn("Outgoing", &h.Outgoing)
+	fn("ToBare", &h.ToBare)
+	fn("ToFull", &h.ToFull)
+	fn("Unclaimed", &h.Unclaimed)
+	fn("ToClient", &h.ToClient)
+	fn("FromPeer", &h.FromPeer)
+	fn("ToPeer", &h.ToPeer)
+	fn("Presence", &h.Presence)
+	fn("SessionOpened", &h.SessionOpened)
+	fn("SessionResumed", &h.SessionResumed)
+	fn("SessionClosed", &h.SessionClosed)
+	fn("UserCreated", &h.UserCreated)
+	fn("UserDeleted", &h.UserDeleted)
+	fn("UserDisabled", &h.UserDisabled)
+	fn("PasswordChanged", &h.PasswordChanged)
+}
+
+// merge adds what one module registered.
+func (h *Hooks) merge(from *Hooks) {
+	var theirs []hook
+	from.each(func(_ string, k hook) { theirs = append(theirs, k) })
+	i := 0
+	h.each(func(_ string, k hook) { k.add(theirs[i]); i++ })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
@@ -23,6 +24,9 @@ const (
 	Preauth
 )
 
+// String names it in messages.
+func (a At) String() string { return [...]string{"server", "account", "before login"}[a] }
+
 // IQHandler answers a get or set. It returns the payload of the result (nil: an empty result), or Done when it has
 // answered by itself, or an error as a Chain's handler does.
 type IQHandler func(ctx context.Context, q *IQ) (payload []byte, err error)
@@ -34,7 +38,7 @@ type PacketHandler func(ctx context.Context, p *Packet)
 type Identity struct{ Category, Type, Name string }
 
 // Host is what one module instance sees of the server, and the place where it registers. It is valid for the life of
-// the instance; registering ends with Start.
+// the instance; registering ends with Start, and what is registered later is ignored with an error in the log.
 type Host struct {
 	Name   string
 	Log    *slog.Logger
@@ -42,96 +46,75 @@ type Host struct {
 	Router Router
 	Store  storage.Bucket // the module's own
 	Users  auth.Users
-	Config *config.Config // the whole file, for options that more than one module obeys, such as limits
+	// Config is the whole file as it was when the instance started. Options that more than one module obeys, such as
+	// limits, change without a restart of the instance: File has them as they are now.
+	Config *config.Config
 
 	reg    *registration
 	loader *hostLoader
 }
 
-// Stream announces a stream feature.
-func (h *Host) Stream(f stream.Feature) { h.reg.features = append(h.reg.features, f) }
+// File returns the configuration in force now. Handlers ask it for limits each time they need one.
+func (h *Host) File() *config.Config { return h.loader.file.Load() }
 
-// SASL offers a login mechanism.
-func (h *Host) SASL(m auth.Mechanism) { h.reg.mechanisms = append(h.reg.mechanisms, m) }
+// Stream announces a stream feature.
+func (h *Host) Stream(f stream.Feature) {
+	record(h.reg, "stream feature "+f.Name, func(string) { h.reg.features = append(h.reg.features, f) })
+}
+
+// SASL offers a login mechanism. Two of the same name are a start error naming both modules.
+func (h *Host) SASL(m auth.Mechanism) {
+	record(h.reg, "mechanism "+m.Name, func(string) { h.reg.mechanisms = append(h.reg.mechanisms, m) })
+}
 
 // IQ answers requests whose payload has the namespace. Two claimants are a start error naming both.
 func (h *Host) IQ(at At, ns string, fn IQHandler) {
-	h.reg.iqs = append(h.reg.iqs, iqReg{at, ns, fn})
+	record(h.reg, "IQ "+ns, func(string) { h.reg.iqs = append(h.reg.iqs, iqReg{at, ns, fn}) })
 }
 
-// Serve takes over a subdomain.
+// Serve takes over a subdomain. Two claimants are a start error naming both.
 func (h *Host) Serve(domain string, fn PacketHandler) {
-	h.reg.domains = append(h.reg.domains, domainReg{domain, fn})
+	record(h.reg, "domain "+domain, func(string) { h.reg.domains = append(h.reg.domains, domainReg{domain, fn}) })
 }
 
 // Disco announces features (XEP-0030).
 func (h *Host) Disco(at At, features ...string) {
-	for _, f := range features {
-		h.reg.disco = append(h.reg.disco, discoReg{at, f})
-	}
+	record(h.reg, "disco features", func(string) {
+		for _, f := range features {
+			h.reg.disco = append(h.reg.disco, discoReg{at, f})
+		}
+	})
 }
 
 // Identity announces a disco identity.
 func (h *Host) Identity(at At, id Identity) {
-	h.reg.identities = append(h.reg.identities, identityReg{at, id})
+	record(h.reg, "disco identity", func(string) { h.reg.identities = append(h.reg.identities, identityReg{at, id}) })
 }
 
 // Form adds an extension form to the server's disco#info (XEP-0128), as XML of a jabber:x:data result form.
-func (h *Host) Form(at At, xml func() []byte) { h.reg.forms = append(h.reg.forms, formReg{at, xml}) }
+func (h *Host) Form(at At, xml func() []byte) {
+	record(h.reg, "disco form", func(string) { h.reg.forms = append(h.reg.forms, formReg{at, xml}) })
+}
 
-// Table returns the table now in force for the host, for modules that describe the others, such as disco. Nil during Start.
+// Table returns the table now in force for the host, for modules that describe the others, such as disco. It is nil
+// until the host's first table is in force: during Start, and for goroutines that Start began.
 func (h *Host) Table() *Table { return h.loader.current() }
 
-// Provide offers a service to modules listed later.
-func Provide[T any](h *Host, svc T) { h.reg.services = append(h.reg.services, svc) }
+// Provide offers a service to modules listed later, and at request time to all.
+func Provide[T any](h *Host, svc T) {
+	record(h.reg, fmt.Sprintf("service %T", svc), func(string) { h.reg.services = append(h.reg.services, svc) })
+}
 
-// Find returns the service of that type of a module listed earlier.
+// Find returns the service of that type: during Start of a module listed earlier, later of any module of the host. A
+// module that finds a service at Start is started anew when the module that offers it is, so it may keep the result;
+// who asks at request time must ask each time.
 func Find[T any](h *Host) (T, error) {
-	for _, r := range h.loader.regs() {
-		for _, s := range r.services {
-			if v, ok := s.(T); ok {
-				return v, nil
-			}
-		}
+	v := h.find(func(svc any) bool { _, ok := svc.(T); return ok })
+	if v == nil {
+		var zero T
+		return zero, fmt.Errorf("no module that offers %v is loaded before this one", reflect.TypeFor[T]())
 	}
-	var zero T
-	return zero, fmt.Errorf("no module that offers %T is loaded before this one", &zero)
-}
-
-type iqReg struct {
-	at At
-	ns string
-	fn IQHandler
-}
-type domainReg struct {
-	domain string
-	fn     PacketHandler
-}
-type discoReg struct {
-	at      At
-	feature string
-}
-type identityReg struct {
-	at At
-	id Identity
-}
-type formReg struct {
-	at  At
-	xml func() []byte
-}
-
-// registration is what one instance registered.
-type registration struct {
-	module     string
-	hooks      Hooks
-	features   []stream.Feature
-	mechanisms []auth.Mechanism
-	iqs        []iqReg
-	domains    []domainReg
-	disco      []discoReg
-	identities []identityReg
-	forms      []formReg
-	services   []any
+	return v.(T), nil
 }
 
 // UserEvent is a change of an account, for those who change it (auth, the CLI).
@@ -154,5 +137,7 @@ func (t *Table) Notify(ctx context.Context, ev UserEvent, j stanza.JID) {
 		t.Hooks.UserDeleted.Run(ctx, j)
 	case UserPasswordChanged:
 		t.Hooks.PasswordChanged.Run(ctx, j)
+	case UserDisabled:
+		t.Hooks.UserDisabled.Run(ctx, j)
 	}
 }

@@ -7,12 +7,16 @@ import (
 )
 
 // Module is one instance of a module, serving one virtual host.
+//
+// Start's context is that of the load: it is for what Start itself does, not for goroutines that outlive it. When Stop is
+// called the instance is in no table any more, but handlers may still run for stanzas that took the old table.
 type Module interface {
 	Start(ctx context.Context, h *Host) error // registers all that the module offers
 	Stop(ctx context.Context) error           // what Start registered is withdrawn by the loader
 }
 
-// Reloader is a module that takes a changed configuration without a restart.
+// Reloader is a module that takes a changed configuration without a restart. What it registered stays as it is. Where the
+// load fails later on, or Reload itself does, Reload is called again with the configuration that it had.
 type Reloader[C any] interface {
 	Reload(ctx context.Context, cfg C) error
 }
@@ -33,11 +37,12 @@ type Info struct {
 	RFCs    []string // "RFC 6121 §2"
 
 	Section config.Section
-	// Make decodes the section (nil: the defaults) and makes an instance; the returned reload hands a running instance a
-	// new section, and reports whether it can.
+	// Make decodes the section (nil: the defaults) and makes an instance; cfg is the decoded section, of type C.
 	Make func(n *config.Node, errs *config.Errors) (m Module, cfg any)
 	// Reload hands the section to a running instance; ok is false when the module has no Reload.
 	Reload func(ctx context.Context, m Module, n *config.Node) (ok bool, err error)
+
+	canReload func(m Module) bool
 }
 
 // Define completes an Info with the module's typed configuration: C has toml and doc tags; if *C has a method
@@ -50,6 +55,7 @@ func Define[C any](in Info, defaults C, new func(C) Module) Info {
 		c := config.Decode(n, defaults, errs)
 		return new(c), c
 	}
+	in.canReload = func(m Module) bool { _, ok := m.(Reloader[C]); return ok }
 	in.Reload = func(ctx context.Context, m Module, n *config.Node) (bool, error) {
 		r, ok := m.(Reloader[C])
 		if !ok {

@@ -1,6 +1,9 @@
 package modules
 
-import "github.com/xmppd/xmppd/stanza"
+import (
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/stanza"
+)
 
 // Packet is a stanza on its way. From and To are the prepared addresses in force; a hook that changes them also calls
 // Stanza.SetFrom or SetTo.
@@ -25,6 +28,8 @@ type IQ struct {
 	*Packet
 	// Payload is the request's only child, read as a tree.
 	Payload *stanza.Element
+	// Conn is the connection of a request At Preauth, where there is no session yet; else nil.
+	Conn *auth.Conn
 }
 
 // Set tells a set from a get.
