@@ -1,0 +1,135 @@
+package roster
+
+import (
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// removals is how many removed items a list remembers, so that a client that was away hears of them (RFC 6121 §2.6.3).
+const removals = 64
+
+// list is all that an account knows of its contacts: one immutable state.
+type list struct {
+	ver   uint64 // rises with every change that the owner sees; never used twice
+	floor uint64 // what was removed up to here is forgotten
+	gone  []removal
+	items map[stanza.JID]*item
+
+	listed  int
+	pending int          // requests not answered
+	readers []stanza.JID // who gets the owner's presence: From and Both
+	sources []stanza.JID // whose presence the owner gets: To and Both
+}
+
+// removal is an item that was removed.
+type removal struct {
+	jid stanza.JID
+	ver uint64
+}
+
+// index fills what is derived of items.
+func (l *list) index() *list {
+	l.listed, l.pending, l.readers, l.sources = 0, 0, nil, nil
+	for j, it := range l.items {
+		if it.listed {
+			l.listed++
+		}
+		if it.state&pendingIn != 0 {
+			l.pending++
+		}
+		if it.state&subFrom != 0 {
+			l.readers = append(l.readers, j)
+		}
+		if it.state&subTo != 0 {
+			l.sources = append(l.sources, j)
+		}
+	}
+	return l
+}
+
+// with returns the list after an item has changed to it. One that holds nothing any more is left out.
+func (l *list) with(it *item) *list {
+	next := &list{ver: max(l.ver, it.ver), floor: l.floor, gone: l.gone, items: maps.Clone(l.items)}
+	old := l.items[it.jid]
+	switch {
+	case it.listed || it.state != 0:
+		if next.items == nil {
+			next.items = map[stanza.JID]*item{}
+		}
+		next.items[it.jid] = it
+	default:
+		delete(next.items, it.jid)
+	}
+	if old != nil && old.listed && !it.listed {
+		next.gone = slices.DeleteFunc(slices.Clone(l.gone), func(g removal) bool { return g.jid == it.jid })
+		next.gone = append(next.gone, removal{it.jid, it.ver})
+		if n := len(next.gone) - removals; n > 0 {
+			next.floor = next.gone[n-1].ver
+			next.gone = next.gone[n:]
+		}
+	}
+	return next.index()
+}
+
+// version writes ver as a client sees it.
+func (l *list) version() string { return strconv.FormatUint(l.ver, 10) }
+
+// since returns what has changed after the version that a client names, in the order of the changes. ok is false where
+// that cannot be told, or where the whole list is the shorter answer.
+func (l *list) since(version string) (changes []*item, ok bool) {
+	v, err := strconv.ParseUint(version, 10, 64)
+	if err != nil || v > l.ver || v < l.floor {
+		return nil, false
+	}
+	for _, it := range l.items {
+		if it.listed && it.ver > v {
+			changes = append(changes, it)
+		}
+	}
+	for _, g := range l.gone {
+		// An item that came back is among the items.
+		if it := l.items[g.jid]; g.ver > v && (it == nil || !it.listed) {
+			changes = append(changes, &item{jid: g.jid, ver: g.ver})
+		}
+	}
+	if len(changes) > removals {
+		return nil, false
+	}
+	slices.SortFunc(changes, func(a, b *item) int { return cmp.Compare(a.ver, b.ver) })
+	return changes, true
+}
+
+// goneRecord encodes what has been removed.
+func (l *list) goneRecord() []byte {
+	b := binary.AppendUvarint([]byte{format}, l.floor)
+	for _, g := range l.gone {
+		b = binary.AppendUvarint(b, g.ver)
+		b = appendString(b, g.jid.String())
+	}
+	return b
+}
+
+func (l *list) parseGone(b []byte) error {
+	d := decoder{b: b}
+	if d.byte() != format {
+		return errRecord
+	}
+	l.floor = d.uint()
+	for len(d.b) > 0 {
+		v, s := d.uint(), d.string()
+		j, err := stanza.ParseJID(s)
+		if d.bad || err != nil || len(l.gone) == removals {
+			return errRecord
+		}
+		l.gone = append(l.gone, removal{j, v})
+	}
+	if d.bad {
+		return errRecord
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package roster
+
+import (
+	"context"
+	"slices"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// query answers jabber:iq:roster on behalf of an account (RFC 6121 §2.1).
+func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	if q.From.Bare() != q.To.Bare() {
+		return nil, stanza.Err(stanza.Forbidden, "") // §2.1.5, §2.3.3
+	}
+	if q.Payload == nil || q.Payload.Name != "query" {
+		return nil, stanza.Err(stanza.BadRequest, "")
+	}
+	if q.Set() {
+		return nil, refusal(m.set(ctx, q))
+	}
+	return nil, refusal(m.get(ctx, q))
+}
+
+// get sends the roster (RFC 6121 §2.1.3, §2.1.4), or what has changed since the version that the client has (§2.6.3).
+func (m *module) get(ctx context.Context, q *modules.IQ) error {
+	owner := q.To.Bare()
+	s := q.Origin
+	if s == nil {
+		return stanza.Err(stanza.ServiceUnavailable, "") // only sessions have a roster to see
+	}
+	// A change must come either in the answer or behind it. So the session is interested first, and what it is sent
+	// goes out under the lock that pushes take.
+	s.SetValue(interestedKey{}, true)
+	lock := &m.locks[stripe(owner.Local())]
+	lock.Lock()
+	defer lock.Unlock()
+	l, err := m.list(ctx, owner.Local())
+	if err != nil {
+		return err
+	}
+	// What fails here fails because the session is gone.
+	if changes, ok := l.since(q.Payload.Attr("ver")); ok {
+		s.Send(ctx, q.Stanza.Result(nil))
+		for _, it := range changes {
+			st := m.pushed(it)
+			st.SetTo(s.JID())
+			s.Send(ctx, st)
+		}
+		return modules.Done
+	}
+	var x stanza.XML
+	x.Start("query", "xmlns", stanza.NSRoster, "ver", l.version())
+	for _, it := range l.items {
+		if it.listed {
+			it.write(&x)
+		}
+	}
+	x.End()
+	s.Send(ctx, q.Stanza.Result(x.Bytes()))
+	return modules.Done
+}
+
+// set adds, changes or removes an item (RFC 6121 §2.3, §2.4, §2.5).
+func (m *module) set(ctx context.Context, q *modules.IQ) error {
+	owner := q.To.Bare()
+	if len(q.Payload.Children) != 1 || q.Payload.Child("", "item") == nil {
+		return stanza.Err(stanza.BadRequest, "a roster set has exactly one item") // §2.3.3
+	}
+	el := q.Payload.Children[0]
+	addr := el.Attr("jid")
+	if addr == "" {
+		return stanza.Err(stanza.BadRequest, "the item has no jid") // §2.1.2.3
+	}
+	contact, err := stanza.ParseJID(addr)
+	switch {
+	case err != nil:
+		return stanza.Err(stanza.JIDMalformed, "")
+	case !contact.IsBare():
+		return stanza.Err(stanza.BadRequest, "the item's jid has a resource")
+	case contact == owner:
+		return stanza.Err(stanza.NotAllowed, "you are not your own contact")
+	}
+	if el.Attr("subscription") == "remove" { // other values are ignored, §2.1.5
+		return m.remove(ctx, owner, contact)
+	}
+	name, groups, err := m.details(el)
+	if err != nil {
+		return err
+	}
+	return m.apply(ctx, &edit{owner: owner, contact: contact, change: func(l *list, it *item) error {
+		if err := m.enlist(l, it); err != nil {
+			return err
+		}
+		it.name, it.groups = name, groups
+		return nil
+	}})
+}
+
+// enlist makes an item visible to its owner, within the limit.
+func (m *module) enlist(l *list, it *item) error {
+	if !it.listed && l.listed >= m.limit() {
+		return stanza.Err(stanza.NotAllowed, "the roster is full")
+	}
+	it.listed = true
+	return nil
+}
+
+// details reads name and groups of an item and checks them (RFC 6121 §2.3.3).
+func (m *module) details(el *stanza.Element) (name string, groups []string, err error) {
+	cfg := m.cfg.Load()
+	if name = el.Attr("name"); len(name) > cfg.NameSize {
+		return "", nil, stanza.Err(stanza.NotAcceptable, "the name is too long")
+	}
+	for _, c := range el.Children {
+		if c.NS != stanza.NSRoster || c.Name != "group" {
+			continue
+		}
+		switch {
+		case c.Text == "":
+			return "", nil, stanza.Err(stanza.NotAcceptable, "a group has no name")
+		case len(c.Text) > cfg.NameSize:
+			return "", nil, stanza.Err(stanza.NotAcceptable, "the name of a group is too long")
+		case slices.Contains(groups, c.Text):
+			return "", nil, stanza.Err(stanza.BadRequest, "the same group twice")
+		case len(groups) == cfg.GroupsPerItem:
+			return "", nil, stanza.Err(stanza.NotAcceptable, "too many groups")
+		}
+		groups = append(groups, c.Text)
+	}
+	return name, groups, nil
+}
+
+// remove deletes an item and ends what was between the two (RFC 6121 §2.5.2).
+func (m *module) remove(ctx context.Context, owner, contact stanza.JID) error {
+	e := &edit{owner: owner, contact: contact, change: func(_ *list, it *item) error {
+		if !it.listed {
+			return stanza.Err(stanza.ItemNotFound, "") // §2.5.3
+		}
+		*it = item{jid: it.jid}
+		return nil
+	}}
+	if err := m.apply(ctx, e); err != nil {
+		return err
+	}
+	m.part(ctx, owner, e.old)
+	return nil
+}
+
+// part tells a contact that an account wants nothing more of it: neither to see nor to be seen. A request that waits
+// for an answer is withdrawn, or refused.
+func (m *module) part(ctx context.Context, owner stanza.JID, old *item) {
+	if old.state&(subTo|pendingOut) != 0 {
+		m.send(ctx, stanza.TypeUnsubscribe, owner, old.jid)
+	}
+	if old.state&subFrom != 0 {
+		m.hide(ctx, owner, old.jid) // RFC 6121 §3.2.2
+	}
+	if old.state&(subFrom|pendingIn) != 0 {
+		m.send(ctx, stanza.TypeUnsubscribed, owner, old.jid)
+	}
+}
