@@ -2,6 +2,11 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync/atomic"
 
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -9,29 +14,103 @@ import (
 
 // Options configure the accounts of a server.
 type Options struct {
-	Hashes     []string // of Config.Auth.SCRAMHashes
-	Iterations int
-	Secret     func(label string) []byte // 32 bytes derived from the keyring for a use
+	Hashes     []string // of Config.Auth.SCRAMHashes; none: SHA-1, SHA-256, SHA-512
+	Iterations int      // 0: 10,000
+	// Secret gives 32 bytes derived from the keyring for a use. Without it accounts last as long as the process, which
+	// suits a store in memory only.
+	Secret func(label string) []byte
 }
 
+// defaultIterations is what XEP-0438 §6 asks for at least.
+const defaultIterations = 10_000
+
 // Accounts are the accounts of all hosts.
-type Accounts struct{ accounts }
+type Accounts struct {
+	store    storage.Store
+	vault    *vault
+	derive   deriver
+	verified verified
+	options  atomic.Pointer[hashOptions]
+	changed  atomic.Pointer[func(context.Context, string, stanza.JID)]
+}
 
-type accounts struct{}
+// hashOptions are the Options that a reload can change, completed.
+type hashOptions struct {
+	hashes     []string // known ones only, each once
+	iterations int
+	// fake stands in for the record of an account that does not exist, so that looking at one takes the same steps.
+	fake []byte
+}
 
-// NewAccounts opens the accounts in a store. bucket(host) is where a host's accounts lie.
-func NewAccounts(st storage.Store, o Options) *Accounts { panic("auth") }
+// NewAccounts opens the accounts in a store. A host's accounts lie in the bucket "auth", host.
+func NewAccounts(st storage.Store, o Options) *Accounts {
+	if o.Secret == nil {
+		var secret [keyringSize]byte
+		rand.Read(secret[:])
+		o.Secret = (&Keyring{secret[:]}).Secret
+	}
+	a := &Accounts{store: st, vault: newVault(o.Secret), derive: newDeriver(runtime.GOMAXPROCS(0))}
+	rand.Read(a.verified.key[:])
+	a.SetOptions(o)
+	return a
+}
+
+// SetOptions changes the hashes and iterations of passwords set from now on, and the SCRAM mechanisms offered. The secret
+// stays what it was.
+func (a *Accounts) SetOptions(o Options) {
+	n := &hashOptions{iterations: o.Iterations}
+	if n.iterations <= 0 {
+		n.iterations = defaultIterations
+	}
+	for _, h := range o.Hashes {
+		if _, ok := hashFunc(h); ok && !slices.Contains(n.hashes, h) {
+			n.hashes = append(n.hashes, h)
+		}
+	}
+	if len(n.hashes) == 0 {
+		n.hashes = allHashes
+	}
+	n.fake = a.fakeRecord(n)
+	a.options.Store(n)
+}
 
 // Host returns the accounts of one host.
-func (a *Accounts) Host(host string) Users { panic("auth") }
+func (a *Accounts) Host(host string) Users { return a.host(host) }
+
+func (a *Accounts) host(host string) *users {
+	return &users{accounts: a, host: host, bucket: a.store.Bucket("auth", host)}
+}
 
 // OnChange sets who is told of changes, after they are on disk: one of "created", "deleted", "password", "disabled",
 // "enabled".
-func (a *Accounts) OnChange(fn func(ctx context.Context, what string, j stanza.JID)) { panic("auth") }
+func (a *Accounts) OnChange(fn func(ctx context.Context, what string, j stanza.JID)) {
+	a.changed.Store(&fn)
+}
 
-// Mechanisms returns PLAIN and SCRAM-SHA-1, -256, -512, each with and without -PLUS, over a host's accounts.
-func (a *Accounts) Mechanisms(host string) []Mechanism { panic("auth") }
+func (a *Accounts) notify(ctx context.Context, what string, j stanza.JID) {
+	if fn := a.changed.Load(); fn != nil && *fn != nil {
+		(*fn)(ctx, what, j)
+	}
+}
 
-// Bindings returns the channel bindings that a connection has, as XEP-0440 announces them: tls-exporter on TLS 1.3 only,
-// tls-server-end-point on any TLS.
-func Bindings(c *Conn) []string { panic("auth") }
+// Verify tells whether the keyring is the one with which the store's passwords were sealed. The first call on a store leaves
+// the mark that later ones look at. With another keyring nobody could log in, so a server had better not start.
+func (a *Accounts) Verify(ctx context.Context) error {
+	const key = "mark"
+	err := a.store.Bucket("auth", ".keyring").Update(ctx, func(tx storage.Tx) error {
+		kv := tx.KV("keyring")
+		sealed, err := kv.Get([]byte(key))
+		if err != nil {
+			return err
+		}
+		if sealed == nil {
+			return kv.Put([]byte(key), a.vault.seal(nil, []byte(key)))
+		}
+		_, err = a.vault.open(sealed, []byte(key))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("auth: is the keyring file the one that belongs to this database? %w", err)
+	}
+	return nil
+}

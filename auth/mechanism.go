@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 
@@ -28,11 +27,12 @@ type Mechanism struct {
 	Name string
 	// Weight orders the offer: higher first.
 	Weight int
-	// Offer tells whether a connection may use it now; nil: whenever TLS is on.
+	// Offer tells whether a connection may use it now; nil: whenever TLS is on. That of PLAIN demands TLS too; a server
+	// that allows PLAIN without does not ask it there. SCRAM leaves that question to the server.
 	Offer func(c *Conn) bool
 	// Server makes the server side of one exchange.
 	Server func(x *Exchange) sasl.Mechanism
-	// Inline is false for mechanisms that are never listed as such, as XEP-0484 demands of HT-*.
+	// Unlisted is true for mechanisms that are never listed as such, as XEP-0484 demands of HT-*.
 	Unlisted bool
 }
 
@@ -44,6 +44,21 @@ type Identity struct {
 	Details   any    // the mechanism's own, such as the certificate or token used
 }
 
+// The conditions of RFC 6120 §6.5.
+const (
+	Aborted              = "aborted"
+	AccountDisabled      = "account-disabled"
+	CredentialsExpired   = "credentials-expired"
+	EncryptionRequired   = "encryption-required"
+	IncorrectEncoding    = "incorrect-encoding"
+	InvalidAuthzid       = "invalid-authzid"
+	InvalidMechanism     = "invalid-mechanism"
+	MalformedRequest     = "malformed-request"
+	MechanismTooWeak     = "mechanism-too-weak"
+	NotAuthorized        = "not-authorized"
+	TemporaryAuthFailure = "temporary-auth-failure"
+)
+
 // Failure is a SASL failure (RFC 6120 §6.5): a Go error that already is the answer on the wire.
 type Failure struct {
 	Condition string
@@ -53,29 +68,5 @@ type Failure struct {
 
 func (f *Failure) Error() string { return "sasl: " + f.Condition }
 
-// Exchange is one attempt to log in with one mechanism.
-type Exchange struct {
-	Conn *Conn
-	exchange
-}
-
-type exchange struct{}
-
-// NewExchange starts an attempt.
-func NewExchange(m Mechanism, c *Conn) *Exchange { panic("auth") }
-
-// Step takes what the client sent (nil for none at all, empty for an empty message) and returns what to answer. more says
-// that the exchange goes on; without it and without error the client is logged in and out is the success data (may be
-// nil). err is always a *Failure.
-func (x *Exchange) Step(ctx context.Context, in []byte) (out []byte, more bool, err error) {
-	panic("auth")
-}
-
-// Identity returns who logged in, after success. After a failure its JID is who tried, if known, for throttling and logs.
-func (x *Exchange) Identity() Identity { panic("auth") }
-
-// SetIdentity is called by a mechanism as soon as it knows who is trying.
-func (x *Exchange) SetIdentity(id Identity) { panic("auth") }
-
-// Context is the context of the current step, for mechanisms.
-func (x *Exchange) Context() context.Context { panic("auth") }
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Cause }
