@@ -34,3 +34,14 @@ type IQ struct {
 
 // Set tells a set from a get.
 func (q *IQ) Set() bool { return q.Stanza.Type == stanza.TypeSet }
+
+// WantGet checks that the request is a get with a payload of that name, and returns the error to answer with where it is not.
+func (q *IQ) WantGet(name string) error {
+	if q.Set() || q.Payload == nil || q.Payload.Name != name {
+		return stanza.Err(stanza.FeatureNotImplemented, "") // RFC 6120 §8.3.3.3
+	}
+	return nil
+}
+
+// Own tells whether a request to an account comes from one of its own sessions.
+func (q *IQ) Own() bool { return q.From.Bare() == q.To.Bare() && q.To.Local() != "" }

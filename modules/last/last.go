@@ -50,7 +50,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	if err != nil {
 		return err
 	}
-	m.h, m.kv, m.roster, m.started = h, h.Store.KV("logouts"), svc, processStart
+	m.h, m.kv, m.roster, m.started = h, h.Store.KV("logouts"), svc, time.Now()
 	h.IQ(modules.Server, ns, m.uptime)
 	h.IQ(modules.Account, ns, m.account)
 	h.Disco(modules.Server, ns)
@@ -63,9 +63,6 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 
 // Stop has nothing to do: all that is kept is on disk.
 func (m *module) Stop(context.Context) error { return nil }
-
-// processStart is when the server started: a reload of the module is no restart.
-var processStart = time.Now()
 
 // refused is the answer to those who may not know. XEP-0012 §3 asks for forbidden, but that would tell an account that
 // exists from one that does not: this is what the router answers for the latter.

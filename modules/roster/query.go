@@ -8,11 +8,19 @@ import (
 	"github.com/xmppd/xmppd/stanza"
 )
 
-// query answers jabber:iq:roster on behalf of an account (RFC 6121 §2.1).
-func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
-	if q.From.Bare() != q.To.Bare() {
-		return nil, stanza.Err(stanza.Forbidden, "") // §2.1.5, §2.3.3
+// foreign refuses requests to somebody else's roster, before it matters whether there is such an account: the answer is
+// the same either way.
+func (m *module) foreign(_ context.Context, p *modules.Packet) error {
+	st := p.Stanza
+	if st.Kind == stanza.KindIQ && (st.Type == stanza.TypeGet || st.Type == stanza.TypeSet) && p.To.Local() != "" &&
+		p.From.Bare() != p.To && len(st.Children) > 0 && st.Children[0].NS == stanza.NSRoster {
+		return stanza.Err(stanza.Forbidden, "") // RFC 6121 §2.1.5, §2.3.3
 	}
+	return nil
+}
+
+// query answers jabber:iq:roster on behalf of an account (RFC 6121 §2.1). The account itself asks: see foreign.
+func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if q.Payload == nil || q.Payload.Name != "query" {
 		return nil, stanza.Err(stanza.BadRequest, "")
 	}

@@ -104,6 +104,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 
 	h.Hooks.Outgoing.On(modules.Keep, m.outgoing)
 	h.Hooks.Outgoing.On(modules.Watch, m.direct)
+	h.Hooks.ToBare.On(modules.Check, m.foreign)
 	h.Hooks.ToBare.On(modules.Keep, m.incoming)
 	h.Hooks.ToFull.On(modules.Keep, m.incoming)
 	h.Hooks.Presence.On(modules.Copy, m.presence)

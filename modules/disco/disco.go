@@ -1,0 +1,168 @@
+// Package disco answers what a server and its accounts are and can do: XEP-0030, from what all modules registered.
+package disco
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Config is [modules.mod_disco].
+type Config struct {
+	Items []Item `toml:"items" doc:"services elsewhere to list among the server's own, such as a component of another machine"`
+}
+
+// Item is an entry of Config.Items.
+type Item struct {
+	JID  string `toml:"jid" doc:"its address"`
+	Name string `toml:"name" doc:"what people call it"`
+}
+
+// Check implements the check of the configuration.
+func (c *Config) Check(errs *config.Errors) {
+	for _, it := range c.Items {
+		if _, err := stanza.ParseJID(it.JID); err != nil {
+			errs.Add("items", "%q is no address: %v", it.JID, err)
+		}
+	}
+}
+
+// Info describes mod_disco.
+var Info = modules.Define(modules.Info{
+	Name:    "mod_disco",
+	Summary: "tells clients and servers what this server offers",
+	Default: true,
+	XEPs: []modules.XEP{
+		{Number: 30, Version: "2.5.0", Note: "disco#items of an account is service-unavailable to strangers, not an empty list: so it is for names that nobody has"},
+		{Number: 128, Version: "1.0.1"},
+	},
+}, Config{}, func(c Config) modules.Module { return &module{cfg: c} })
+
+// Roster is the service of the module that keeps contacts.
+type Roster interface {
+	// Subscribed tells whether contact may see the presence of owner: the subscription is "from" or "both".
+	Subscribed(owner, contact stanza.JID) bool
+}
+
+type module struct {
+	cfg  Config
+	h    *modules.Host
+	ver  atomic.Pointer[version] // the server's caps, so that their node is known
+	list []item                  // Config.Items, prepared
+}
+
+type item struct{ jid, name string }
+
+// Start implements modules.Module.
+func (m *module) Start(_ context.Context, h *modules.Host) error {
+	m.h = h
+	for _, it := range m.cfg.Items {
+		j, err := stanza.ParseJID(it.JID)
+		if err != nil {
+			return err
+		}
+		m.list = append(m.list, item{j.String(), it.Name})
+	}
+	h.Identity(modules.Server, modules.Identity{Category: "server", Type: "im", Name: "xmppd"})
+	h.Identity(modules.Account, modules.Identity{Category: "account", Type: "registered"})
+	for _, at := range []modules.At{modules.Server, modules.Account} {
+		h.Disco(at, stanza.NSDiscoInf, stanza.NSDiscoIt)
+	}
+	h.IQ(modules.Server, stanza.NSDiscoInf, m.serverInfo)
+	h.IQ(modules.Server, stanza.NSDiscoIt, m.serverItems)
+	h.IQ(modules.Account, stanza.NSDiscoInf, m.accountInfo)
+	h.IQ(modules.Account, stanza.NSDiscoIt, m.accountItems)
+	return nil
+}
+
+// Stop implements modules.Module.
+func (m *module) Stop(context.Context) error { return nil }
+
+var errNoNode = stanza.Err(stanza.ItemNotFound, "") // XEP-0030 §7
+
+// serverInfo answers disco#info to the host (XEP-0030 §3.1), also for the node of its capabilities (XEP-0115 §6.2).
+func (m *module) serverInfo(_ context.Context, q *modules.IQ) ([]byte, error) {
+	if err := q.WantGet("query"); err != nil {
+		return nil, err
+	}
+	t, node := m.h.Table(), q.Payload.Attr("node")
+	if node != "" && node != Node+"#"+cached(&m.ver, t) {
+		return nil, errNoNode
+	}
+	return Query(t, modules.Server, node), nil
+}
+
+// serverItems answers disco#items to the host: the subdomains of modules and what the admin lists (XEP-0030 §4.1).
+func (m *module) serverItems(_ context.Context, q *modules.IQ) ([]byte, error) {
+	if err := q.WantGet("query"); err != nil {
+		return nil, err
+	}
+	if q.Payload.Attr("node") != "" {
+		return nil, errNoNode
+	}
+	var domains []string
+	for d := range m.h.Table().Domains {
+		domains = append(domains, d)
+	}
+	slices.Sort(domains)
+	var x stanza.XML
+	x.Start("query", "xmlns", stanza.NSDiscoIt)
+	for _, d := range domains {
+		x.Empty("item", "jid", d)
+	}
+	for _, it := range m.list {
+		x.Empty("item", "jid", it.jid, "name", it.name)
+	}
+	return x.Bytes(), nil
+}
+
+// accountInfo answers disco#info on behalf of an account (XEP-0030 §3.1).
+func (m *module) accountInfo(_ context.Context, q *modules.IQ) ([]byte, error) {
+	if err := m.entitled(q); err != nil {
+		return nil, err
+	}
+	if err := q.WantGet("query"); err != nil {
+		return nil, err
+	}
+	if q.Payload.Attr("node") != "" {
+		return nil, errNoNode
+	}
+	return Query(m.h.Table(), modules.Account, ""), nil
+}
+
+// accountItems answers disco#items on behalf of an account: its available resources (XEP-0030 §4.1, §11).
+func (m *module) accountItems(_ context.Context, q *modules.IQ) ([]byte, error) {
+	if err := m.entitled(q); err != nil {
+		return nil, err
+	}
+	if err := q.WantGet("query"); err != nil {
+		return nil, err
+	}
+	if q.Payload.Attr("node") != "" {
+		return nil, errNoNode
+	}
+	var x stanza.XML
+	x.Start("query", "xmlns", stanza.NSDiscoIt)
+	for _, s := range m.h.Router.Sessions(q.To.Bare()) {
+		if s.Presence() != nil {
+			x.Empty("item", "jid", s.JID().String())
+		}
+	}
+	return x.Bytes(), nil
+}
+
+// entitled tells strangers that there is nothing, in the words that the router has for an account that does not exist:
+// who may not see the presence of an account does not learn that there is one (XEP-0030 §11).
+func (m *module) entitled(q *modules.IQ) error {
+	if q.Own() {
+		return nil
+	}
+	if r, err := modules.Find[Roster](m.h); err == nil && r.Subscribed(q.To.Bare(), q.From.Bare()) {
+		return nil
+	}
+	return stanza.Err(stanza.ServiceUnavailable, "")
+}
