@@ -63,8 +63,64 @@ func (e *Error) Error() string {
 	return string(e.Condition) + ": " + e.Text
 }
 
-// AppendTo appends <error/> as XML.
-func (e *Error) AppendTo(dst []byte) []byte { panic("stanza") }
+// AppendTo appends <error/> as XML (RFC 6120 §8.3.2). What is not set gets a value: cancel, undefined-condition.
+func (e *Error) AppendTo(dst []byte) []byte {
+	typ, cond := e.Type, e.Condition
+	if cond == "" {
+		cond = UndefinedCondition
+	}
+	if typ == "" {
+		typ = defaultType[cond]
+	}
+	if typ == "" {
+		typ = Cancel
+	}
+	dst = appendAttr(append(dst, "<error"...), "type", string(typ))
+	if !e.By.IsZero() {
+		dst = append(e.By.appendEscaped(append(dst, " by='"...)), '\'')
+	}
+	dst = append(append(append(dst, "><"...), cond...), " xmlns='"+NSStanzas+"'/>"...)
+	if e.Text != "" {
+		dst = append(dst, "<text xmlns='"+NSStanzas+"' xml:lang='en'>"...)
+		dst = append(appendText(dst, e.Text), "</text>"...)
+	}
+	return append(append(dst, e.App...), "</error>"...)
+}
+
+// StanzaError returns the <error/> of a stanza of TypeError, or nil. One without a condition that RFC 6120 defines is an
+// undefined-condition.
+func (s *Stanza) StanzaError() *Error {
+	if s.Type != TypeError {
+		return nil
+	}
+	i := s.Find("", "error")
+	if i < 0 {
+		return nil
+	}
+	el := s.Element(i)
+	e := &Error{Type: ErrorType(el.Attr("type")), Condition: UndefinedCondition}
+	if by, err := ParseJID(el.Attr("by")); err == nil {
+		e.By = by
+	}
+	for _, c := range el.Children {
+		switch {
+		case c.NS != NSStanzas:
+			if e.App == nil {
+				e.App = c.AppendTo(nil, el.NS)
+			}
+		case c.Name == "text":
+			e.Text = c.Text
+		case defaultType[Condition(c.Name)] != "":
+			e.Condition = Condition(c.Name)
+		}
+	}
+	switch e.Type {
+	case Auth, Cancel, Continue, Modify, Wait:
+	default:
+		e.Type = defaultType[e.Condition]
+	}
+	return e
+}
 
 var defaultType = map[Condition]ErrorType{
 	BadRequest: Modify, Conflict: Cancel, FeatureNotImplemented: Cancel, Forbidden: Auth, Gone: Cancel,

@@ -1,0 +1,145 @@
+package stanza
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// Classes of bytes, for the loops that look at every byte.
+const (
+	plain   byte = iota // nothing to look at
+	special             // means something in text or in a value
+	wide                // part of a character outside ASCII
+	bad                 // no XML character (XML 1.0 §2.2)
+)
+
+var (
+	// Character data: < & ] are special.
+	textClass = byteClasses("<&]")
+	// Attribute values: quotes are special too, and the white space that is normalised.
+	valueClass = byteClasses("<&'\"\t\n\r")
+	// CDATA sections.
+	cdataClass = byteClasses("]")
+
+	nameClass  = nameClasses()
+	spaceClass = [256]bool{' ': true, '\t': true, '\n': true, '\r': true}
+)
+
+// Classes of ASCII characters in names.
+const (
+	nameNo    byte = iota
+	nameStart      // NameStartChar but the colon
+	nameRest       // NameChar, not first
+	nameColon
+)
+
+func byteClasses(specials string) (class [256]byte) {
+	for i := range class {
+		switch {
+		case i >= 0x80:
+			class[i] = wide
+		case i < 0x20 && i != '\t' && i != '\n' && i != '\r':
+			class[i] = bad
+		}
+	}
+	for _, c := range specials {
+		class[c] = special
+	}
+	return class
+}
+
+func nameClasses() (class [128]byte) {
+	for c := range class {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_':
+			class[c] = nameStart
+		case '0' <= c && c <= '9', c == '-', c == '.':
+			class[c] = nameRest
+		case c == ':':
+			class[c] = nameColon
+		}
+	}
+	return class
+}
+
+// runeLen returns the length of the character outside ASCII that b begins with, 0 where b ends inside it, and -1 where it
+// is not UTF-8 (RFC 3629 §4) or no XML character (XML 1.0 §2.2). C1 controls are characters.
+func runeLen(b []byte) int {
+	c := b[0]
+	n, lo, hi := 0, byte(0x80), byte(0xbf)
+	switch {
+	case c < 0xc2:
+		return -1
+	case c < 0xe0:
+		n = 2
+	case c < 0xf0:
+		n = 3
+		switch c {
+		case 0xe0:
+			lo = 0xa0 // overlong
+		case 0xed:
+			hi = 0x9f // surrogates
+		}
+	case c < 0xf5:
+		n = 4
+		switch c {
+		case 0xf0:
+			lo = 0x90 // overlong
+		case 0xf4:
+			hi = 0x8f // beyond U+10FFFF
+		}
+	default:
+		return -1
+	}
+	if len(b) < 2 {
+		return 0
+	}
+	if b[1] < lo || b[1] > hi {
+		return -1
+	}
+	for i := 2; i < n; i++ {
+		if i == len(b) {
+			return 0
+		}
+		if b[i]&0xc0 != 0x80 {
+			return -1
+		}
+	}
+	if c == 0xef && b[1] == 0xbf && b[2] >= 0xbe {
+		return -1 // U+FFFE, U+FFFF
+	}
+	return n
+}
+
+// xmlChar tells whether XML 1.0 §2.2 knows the character.
+func xmlChar(r rune) bool {
+	return r >= 0x20 && r <= 0xd7ff || r == '\t' || r == '\n' || r == '\r' || r >= 0xe000 && r <= 0xfffd ||
+		r >= 0x10000 && r <= utf8.MaxRune
+}
+
+// nameRune tells whether a character outside ASCII may stand in a name, at its start or behind it.
+//
+// XML 1.0 has two answers: the fourth edition's tables (appendix B), which are Unicode 2.0's letters, and the fifth
+// edition's wide ranges (§2.3), of which they are a part. Clients' parsers (expat among them) still go by the fourth, and
+// a name that they do not know ends their stream: a stranger could throw people out with it.
+// COMPAT: so a name has to satisfy both.
+func nameRune(r rune, first bool) bool {
+	if unicode.Is(nameStart4, r) {
+		return unicode.Is(nameStart5, r)
+	}
+	return !first && unicode.Is(nameRest4, r) && (unicode.Is(nameStart5, r) || unicode.Is(nameRest5, r))
+}
+
+// The fifth edition's NameStartChar and the rest of its NameChar, outside ASCII (XML 1.0 §2.3).
+var (
+	nameStart5 = &unicode.RangeTable{
+		R16: []unicode.Range16{
+			{0xc0, 0xd6, 1}, {0xd8, 0xf6, 1}, {0xf8, 0x2ff, 1}, {0x370, 0x37d, 1}, {0x37f, 0x1fff, 1}, {0x200c, 0x200d, 1},
+			{0x2070, 0x218f, 1}, {0x2c00, 0x2fef, 1}, {0x3001, 0xd7ff, 1}, {0xf900, 0xfdcf, 1}, {0xfdf0, 0xfffd, 1},
+		},
+		R32: []unicode.Range32{{0x10000, 0xeffff, 1}},
+	}
+	nameRest5 = &unicode.RangeTable{
+		R16: []unicode.Range16{{0xb7, 0xb7, 1}, {0x300, 0x36f, 1}, {0x203f, 0x2040, 1}},
+	}
+)
