@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/stream"
+)
+
+var checkCommand = &command{
+	name: "check", args: "[config|files|tls]", summary: "explain every mistake that can be found",
+	help: `Looks for mistakes and says what to do about each. Exits with 1 where there is one.
+
+  config   the file: every mistake with its line
+  files    owner and mode of the data directory and what lies in it
+  tls      what the profile means, and for each host its certificate: names, dates, key
+
+Without an argument: all of them. Nothing is changed and nothing is made.
+
+example: xmppd check tls`,
+	run: runCheck,
+}
+
+// finding is one line of a check's answer.
+type finding struct {
+	Check string `json:"check"`
+	OK    bool   `json:"ok"`
+	Text  string `json:"text"`
+}
+
+func runCheck(ctx context.Context, c *call) error {
+	checks := []string{"config", "files", "tls"}
+	if len(c.args) > 1 {
+		return usageError("check takes one argument at most")
+	}
+	if len(c.args) == 1 {
+		if !slices.Contains(checks, c.args[0]) {
+			return usageError(fmt.Sprintf("it can check %s, not %q", strings.Join(checks, ", "), c.args[0]))
+		}
+		checks = c.args
+	}
+	cfg, err := c.loadConfig()
+	if err != nil {
+		if !c.json || !isConfigError(err) {
+			return err
+		}
+		var out []finding
+		for _, l := range strings.Split(err.Error(), "\n") {
+			out = append(out, finding{"config", false, l})
+		}
+		printJSON(c.stdout, out)
+		return errReported
+	}
+	var out []finding
+	for _, ch := range checks {
+		switch ch {
+		case "config":
+			out = append(out, checkConfig(cfg)...)
+		case "files":
+			out = append(out, checkFiles(cfg)...)
+		case "tls":
+			out = append(out, checkTLS(cfg)...)
+		}
+	}
+	if c.json {
+		if err := printJSON(c.stdout, out); err != nil {
+			return err
+		}
+	}
+	bad := 0
+	for _, f := range out {
+		mark := "ok  "
+		if !f.OK {
+			mark = "BAD "
+			bad++
+		}
+		if !c.json {
+			fmt.Fprintf(c.stdout, "%s %-6s %s\n", mark, f.Check, f.Text)
+		}
+	}
+	if bad > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// checkConfig goes further than loading: the modules' sections as each host has them, and what lies beside the file.
+func checkConfig(cfg *config.Config) []finding {
+	out := []finding{}
+	if errs := modules.CheckConfig(cfg, allModules()); len(errs) > 0 {
+		for _, e := range errs {
+			out = append(out, finding{"config", false, e.Error()})
+		}
+	}
+	if err := checkDHParam(cfg); err != nil {
+		out = append(out, finding{"config", false, err.Error()})
+	}
+	for _, w := range cfg.Warnings {
+		out = append(out, finding{"config", true, fmt.Sprintf("%s:%d: %s: note: %s", cfg.Path, w.Line, w.Path, w.Text)})
+	}
+	if len(out) == 0 || !slices.ContainsFunc(out, func(f finding) bool { return !f.OK }) {
+		out = append(out, finding{"config", true, cfg.Path + " has no mistake; hosts: " + strings.Join(cfg.General.Hosts, ", ")})
+	}
+	return out
+}
+
+// checkFiles looks at the data directory with the eyes of a start, without making anything.
+func checkFiles(cfg *config.Config) []finding {
+	dir := cfg.Resolve(cfg.General.DataDir)
+	fi, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return []finding{{"files", true, dir + " is not there yet; the first start makes it, with mode 0700"}}
+	}
+	if err == nil && fi.IsDir() {
+		err = storage.CheckDir(dir)
+	} else if err == nil {
+		err = fmt.Errorf("%s is not a directory", dir)
+	}
+	if err != nil {
+		return []finding{{"files", false, err.Error()}}
+	}
+	out := []finding{{"files", true, dir + ": owner and mode are right"}}
+	for _, name := range []string{databaseName, keyringName} {
+		p := filepath.Join(dir, name)
+		if _, err := os.Lstat(p); errors.Is(err, os.ErrNotExist) {
+			out = append(out, finding{"files", true, p + " is not there yet; the first start makes it"})
+		} else if err := storage.CheckSecretFile(p); err != nil {
+			out = append(out, finding{"files", false, err.Error()})
+		} else {
+			out = append(out, finding{"files", true, p + ": owner and mode are right"})
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, keyringName)); err == nil {
+		if _, err := auth.OpenKeyring(filepath.Join(dir, keyringName)); err != nil {
+			out = append(out, finding{"files", false, err.Error()})
+		}
+	}
+	return out
+}
+
+// checkTLS says what a peer would see.
+func checkTLS(cfg *config.Config) []finding {
+	out := []finding{}
+	for _, l := range stream.DescribeProfile(cfg.TLS.Profile, cfg.TLS.Curves) {
+		out = append(out, finding{"tls", true, l})
+	}
+	if err := checkDHParam(cfg); err != nil {
+		out = append(out, finding{"tls", false, err.Error()})
+	} else if cfg.TLS.DHParam != "" {
+		out = append(out, finding{"tls", true, "tls.dhparam is a sound safe prime; Go offers no finite-field DHE (RFC 9325 §4.1), so no connection uses it"})
+	}
+	o := certOptions(cfg, nil)
+	for _, host := range cfg.General.Hosts {
+		leaf, file, err := stream.FindCertificate(o, host)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && cfg.TLS.SelfSigned:
+			out = append(out, finding{"tls", true, fmt.Sprintf("%s has no certificate in %s; the server makes a self-signed one at its start, which nobody trusts by itself", host, o.Dir)})
+		case err != nil:
+			out = append(out, finding{"tls", false, err.Error()})
+		default:
+			out = append(out, describeLeaf(host, file, leaf))
+		}
+	}
+	return out
+}
+
+func describeLeaf(host, file string, leaf *x509.Certificate) finding {
+	left := time.Until(leaf.NotAfter)
+	text := fmt.Sprintf("%s: %s: names %s; %s key; valid until %s (%d days); issued by %s", host, file, strings.Join(leaf.DNSNames, ", "),
+		leaf.PublicKeyAlgorithm, leaf.NotAfter.UTC().Format("2006-01-02"), int(left.Hours()/24), issuer(leaf))
+	return finding{"tls", left > 0, text}
+}
+
+func issuer(leaf *x509.Certificate) string {
+	if leaf.Issuer.String() == leaf.Subject.String() {
+		return "itself (self-signed: clients must be given the file, other servers do not accept it)"
+	}
+	return leaf.Issuer.String()
+}

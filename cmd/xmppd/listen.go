@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/xmppd/xmppd/c2s"
+	"github.com/xmppd/xmppd/config"
+)
+
+// listeners are the open listening sockets, by what the configuration says, such as "c2s.listen [::]:5222".
+type listeners struct {
+	c2s *c2s.Server
+
+	mu   sync.Mutex
+	open map[string]*listener
+	wg   sync.WaitGroup
+}
+
+type listener struct {
+	net.Listener
+	option string // c2s.listen or c2s.listen_tls
+}
+
+// wanted lists the sockets that a configuration wants.
+func wanted(cfg *config.Config) map[string]listener {
+	w := map[string]listener{}
+	for _, a := range cfg.C2S.Listen {
+		w["c2s.listen "+a] = listener{option: "c2s.listen"}
+	}
+	for _, a := range cfg.C2S.ListenTLS {
+		w["c2s.listen_tls "+a] = listener{option: "c2s.listen_tls"}
+	}
+	return w
+}
+
+// apply opens what is wanted and not open, then closes what is open and not wanted. If one cannot be opened, nothing
+// changes and the error names all that could not.
+func (ls *listeners) apply(cfg *config.Config) error {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	want := wanted(cfg)
+	fresh := map[string]*listener{}
+	var errs []error
+	for key, w := range want {
+		if ls.open[key] != nil {
+			continue
+		}
+		_, addr, _ := strings.Cut(key, " ")
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			errs = append(errs, listenError(w.option, addr, err))
+			continue
+		}
+		fresh[key] = &listener{Listener: l, option: w.option}
+	}
+	if len(errs) > 0 {
+		for _, l := range fresh {
+			l.Close()
+		}
+		return errors.Join(errs...)
+	}
+	for key, l := range ls.open {
+		if _, ok := want[key]; !ok {
+			l.Close()
+			delete(ls.open, key)
+		}
+	}
+	for key, l := range fresh {
+		ls.open[key] = l
+		ls.wg.Go(func() { ls.c2s.Serve(l.Listener, l.option == "c2s.listen_tls") })
+	}
+	return nil
+}
+
+// addrs returns the addresses of an option's sockets, with the ports that the system picked.
+func (ls *listeners) addrs(option string, order []string) []string {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	out := []string{}
+	for _, a := range order {
+		if l := ls.open[option+" "+a]; l != nil {
+			out = append(out, l.Addr().String())
+		}
+	}
+	return out
+}
+
+// listenError says what to do about a port that cannot be opened.
+func listenError(option, addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: %s is in use by another program (`ss -ltnp` shows which); stop it, or choose another address", option, addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: this user may not listen on %s; ports below 1024 need CAP_NET_BIND_SERVICE", option, addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine has no address %s", option, addr)
+	}
+	return fmt.Errorf("%s: %w", option, err)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/xmppd/xmppd/modules"
+)
+
+var modulesCommand = &command{
+	name: "modules", args: "[-hooks]", summary: "what is loaded, and in which order its hooks run",
+	help: `Lists the modules of each host, whether each is on and why, in the order in which they are asked. With -hooks, lists for each
+hook who handles it, in order.
+
+example: xmppd modules -hooks`,
+	flags: func(c *call, fs *flag.FlagSet) { fs.BoolVar(&c.hooks, "hooks", false, "show the order of the hooks") },
+	run:   runModules,
+}
+
+func runModules(ctx context.Context, c *call) error {
+	if len(c.args) > 0 {
+		return usageError("modules takes no argument")
+	}
+	a, _, err := c.dialAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	var rep modules.Report
+	if err := a.call(ctx, "GET", "/v1/modules", nil, &rep); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.stdout, rep)
+	}
+	for i, h := range rep.Hosts {
+		if i > 0 {
+			fmt.Fprintln(c.stdout)
+		}
+		fmt.Fprintln(c.stdout, h.Host)
+		tw := tabwriter.NewWriter(c.stdout, 0, 4, 2, ' ', 0)
+		if c.hooks {
+			for _, hk := range h.Hooks {
+				for _, e := range hk.Handlers {
+					fmt.Fprintf(tw, "  %s\t%s\t%s\n", hk.Hook, e.Phase, e.Module)
+				}
+			}
+		} else {
+			for _, m := range h.Modules {
+				state := "off"
+				if m.On {
+					state = "on"
+				}
+				fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", m.Name, state, m.Why, m.Summary)
+			}
+		}
+		tw.Flush()
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/c2s"
+	"github.com/xmppd/xmppd/config"
+)
+
+// drainTime is how long SIGTERM waits for clients to take what is theirs; a second signal does not wait.
+const drainTime = 8 * time.Second
+
+var serveCommand = &command{
+	name: "serve", summary: "run the server in the foreground",
+	help: `Runs the server in the foreground and logs to standard error: text on a terminal, JSON otherwise. It says "ready", with
+its addresses, when it accepts connections. SIGHUP reloads the configuration and the certificates, SIGTERM ends all
+streams properly and exits with 0.
+
+example: xmppd serve -config /etc/xmppd/config.toml`,
+	run: runServe,
+}
+
+func runServe(ctx context.Context, c *call) error {
+	if len(c.args) > 0 {
+		return usageError("serve takes no argument")
+	}
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return err
+	}
+	log, level := newLog(c, cfg)
+	noCoreDumps(log)
+	s, err := startServer(ctx, cfg, log, level)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx)
+}
+
+// newLog logs to standard error: text for people on a terminal, JSON for machines.
+func newLog(c *call, cfg *config.Config) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	level.UnmarshalText([]byte(cfg.General.LogLevel)) // checked by config
+	o := &slog.HandlerOptions{Level: level}
+	if f, ok := c.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return slog.New(slog.NewTextHandler(f, o)), level
+	}
+	return slog.New(slog.NewJSONHandler(c.stderr, o)), level
+}
+
+// noCoreDumps keeps what is in memory, keys among it, from being written to a file when the process dies.
+func noCoreDumps(log *slog.Logger) {
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		log.Warn("core dumps not switched off", "err", err)
+	}
+}
+
+// startServer opens everything up to the listeners. An error leaves nothing running.
+func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*server, error) {
+	if err := checkDHParam(cfg); err != nil {
+		return nil, err
+	}
+	s, err := newServer(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	s.level = level
+	fail := func(err error) (*server, error) {
+		s.close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	if err := s.openTLS(cfg); err != nil {
+		return fail(err)
+	}
+	s.c2s = c2s.New(c2s.Options{
+		Config: cfg, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret, TLS: s.tlsConfig, Log: log,
+	})
+	s.listeners = &listeners{c2s: s.c2s, open: map[string]*listener{}}
+	if err := s.listeners.apply(cfg); err != nil {
+		return fail(err)
+	}
+	return s, nil
+}
+
+// serve runs until ctx ends (SIGTERM, SIGINT), then drains.
+func (s *server) serve(ctx context.Context) error {
+	cfg := s.config()
+	stopAdmin, err := listenAdmin(cfg.Resolve(cfg.General.DataDir), s.adminAPI(), s.log)
+	if err != nil {
+		s.shutdown()
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	s.welcome(ctx, cfg)
+	s.log.Info("ready", "c2s", s.listeners.addrs("c2s.listen", cfg.C2S.Listen), "c2s_tls", s.listeners.addrs("c2s.listen_tls", cfg.C2S.ListenTLS),
+		"hosts", cfg.General.Hosts, "pid", os.Getpid())
+	for {
+		select {
+		case <-hup:
+			if _, err := s.reload(ctx, false); err != nil {
+				s.log.Error("reload refused, the old configuration stays in force", "err", err)
+			}
+		case <-ctx.Done():
+			s.log.Info("shutting down")
+			stopAdmin()
+			return s.shutdown()
+		}
+	}
+}
+
+// shutdown ends all streams and closes everything. A second SIGTERM or SIGINT ends the process at once: what was
+// acknowledged is on disk at any time.
+func (s *server) shutdown() error {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(again)
+	go func() {
+		if _, ok := <-again; ok {
+			s.log.Warn("second signal, leaving at once")
+			os.Exit(1)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := s.c2s.Shutdown(ctx); err != nil {
+		s.log.Warn("not all clients were waited for", "err", err)
+	}
+	s.listeners.wg.Wait()
+	err := s.close(ctx)
+	s.log.Info("stopped")
+	return err
+}
+
+// welcome tells a new admin what to do next: nobody has an account yet.
+func (s *server) welcome(ctx context.Context, cfg *config.Config) {
+	if os.Geteuid() == 0 {
+		s.log.Warn("running as root: not needed, and better not; see doc/operating.md for a user of its own")
+	}
+	for _, w := range cfg.Warnings {
+		s.log.Warn("configuration", "file", cfg.Path, "line", w.Line, "key", w.Path, "note", w.Text)
+	}
+	if cfg.TLS.DHParam != "" {
+		s.log.Warn("tls.dhparam is sound and unused: Go offers no finite-field DHE (RFC 9325 §4.1 advises against it); ECDHE is used")
+	}
+	for _, host := range cfg.General.Hosts {
+		empty := true
+		s.users(host).List(ctx, func(auth.Account) bool { empty = false; return false })
+		if empty {
+			s.log.Info("no accounts yet; add one in another terminal", "host", host,
+				"command", fmt.Sprintf("%s user add -config %s you@%s", self(), cfg.Path, host))
+		}
+		if crt := s.certs.SelfSigned(host); crt != "" {
+			s.log.Info("self-signed certificate: give this file to clients that are to verify it", "host", host, "certificate", crt)
+		}
+	}
+}
+
+// self is how this program was probably called.
+func self() string {
+	exe, err := os.Executable()
+	if err != nil || filepath.Base(filepath.Dir(exe)) == "exe" { // go run builds into a temporary .../exe/
+		return "go run ./cmd/xmppd"
+	}
+	return filepath.Base(exe)
+}

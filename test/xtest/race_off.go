@@ -1,0 +1,5 @@
+//go:build !race
+
+package xtest
+
+const raceEnabled = false

@@ -1,0 +1,238 @@
+package xtest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// A scenario is a conversation in a text file:
+//
+//	# What it shows, with the section.
+//	accounts alice bob
+//	online alice/phone bob/desk
+//
+//	alice/phone sends
+//	  <message to='bob@HOST' type='chat'><body>hi</body></message>
+//	bob/desk receives
+//	  <message from='alice@HOST/phone'><body>hi</body></message>
+//
+// Directives: `accounts NAMES`; `connect C…` (login and bind), `online C…` (also initial presence; what it brings is
+// dropped); `C sends` + XML; `C receives` + one pattern (see Match; the order of arrival counts); `C receives any` + patterns in
+// whatever order; `C receives nothing`; `C disconnects` (closes the stream), `C drops` (cuts the connection), `C ends with CONDITION` (stream error), `drain C…` (reads
+// and drops what has arrived), `restart` (SIGKILL and start; all clients are gone). HOST is the server's host; account names are made unique for the scenario.
+type scenario struct {
+	t       testing.TB
+	s       *Server
+	file    string
+	suffix  string
+	names   []string
+	clients map[string]*Client
+	order   []string
+}
+
+var scenarioSeq atomic.Int64
+
+// RunScenarios runs all files of a directory, each as a subtest.
+func RunScenarios(t *testing.T, s *Server, glob string) {
+	files, err := filepath.Glob(glob)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios at %s", glob)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			if s == nil {
+				s := New(t, Options{Limits: "profile = \"off\""})
+				RunScenario(t, s, f)
+				return
+			}
+			RunScenario(t, s, f)
+		})
+	}
+}
+
+// RunScenario runs one file.
+func RunScenario(t testing.TB, s *Server, file string) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc := &scenario{t: t, s: s, file: filepath.Base(file), suffix: fmt.Sprintf("-%d", scenarioSeq.Add(1)), clients: map[string]*Client{}}
+	lines := strings.Split(string(data), "\n")
+	for i := 0; i < len(lines); {
+		line := strings.TrimRight(lines[i], " \t")
+		at := i + 1
+		i++
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		var body []string
+		for i < len(lines) && (strings.HasPrefix(lines[i], " ") || strings.HasPrefix(lines[i], "\t")) {
+			body = append(body, strings.TrimSpace(lines[i]))
+			i++
+		}
+		sc.step(at, line, strings.Join(body, "\n"))
+	}
+}
+
+// expand fills in the host and the scenario's own account names.
+func (sc *scenario) expand(text string) string {
+	text = strings.ReplaceAll(text, "HOST", sc.s.Hosts[0])
+	for _, n := range sc.names {
+		text = regexp.MustCompile(`\b`+n+`@`).ReplaceAllString(text, n+sc.suffix+"@")
+	}
+	return text
+}
+
+func (sc *scenario) step(line int, head, body string) {
+	sc.t.Helper()
+	fail := func(format string, args ...any) {
+		sc.t.Helper()
+		sc.t.Fatalf("%s:%d: %s", sc.file, line, fmt.Sprintf(format, args...))
+	}
+	w := strings.Fields(head)
+	body = sc.expand(body)
+	switch w[0] {
+	case "accounts":
+		var jids []string
+		for _, n := range w[1:] {
+			sc.names = append(sc.names, n)
+			jids = append(jids, n+sc.suffix+"@"+sc.s.Hosts[0])
+		}
+		sc.s.AddUsers(jids...)
+		return
+	case "connect", "online":
+		for _, name := range w[1:] {
+			user, res, _ := strings.Cut(name, "/")
+			full := user + sc.suffix + "@" + sc.s.Hosts[0] + "/" + res
+			var c *Client
+			if w[0] == "online" {
+				c = sc.s.Online(sc.t, full)
+			} else {
+				c = sc.s.Login(sc.t, full)
+			}
+			c.Name = name
+			sc.clients[name] = c
+			sc.order = append(sc.order, name)
+		}
+		if w[0] == "online" {
+			sc.settle()
+			for _, name := range w[1:] {
+				sc.clients[name].pending = nil
+			}
+		}
+		return
+	case "drain":
+		sc.settle()
+		for _, name := range w[1:] {
+			sc.client(name, fail).pending = nil
+		}
+		return
+	case "restart":
+		sc.s.Kill()
+		sc.s.Start(Options{})
+		sc.clients, sc.order = map[string]*Client{}, nil
+		return
+	}
+	c := sc.client(w[0], fail)
+	switch rest := strings.Join(w[1:], " "); {
+	case rest == "sends":
+		c.Send("%s", body)
+	case rest == "receives":
+		want, err := Parse(body)
+		if err != nil {
+			fail("pattern: %v", err)
+		}
+		got, err := c.Next()
+		if err != nil {
+			fail("%s wants %s: %v (last bytes: %s)", c.Name, body, err, c.in.last)
+		}
+		if why := Match(want, got); why != "" {
+			fail("%s: %s\nwanted %s\ngot    %s", c.Name, why, body, got)
+		}
+	case rest == "receives any":
+		sc.receiveAny(c, body, fail)
+	case rest == "receives nothing":
+		sc.settle()
+		if len(c.pending) > 0 {
+			fail("%s wants nothing, got %s", c.Name, c.pending)
+		}
+	case rest == "disconnects":
+		c.Quit()
+		sc.drop(w[0])
+	case rest == "drops":
+		c.Conn.Close()
+		sc.drop(w[0])
+	case strings.HasPrefix(rest, "ends with "):
+		c.WantStreamError(w[3:]...)
+		sc.drop(w[0])
+	default:
+		fail("not a directive: %s", head)
+	}
+}
+
+// receiveAny reads as many elements as there are patterns, one a line, and fits them in whatever order.
+func (sc *scenario) receiveAny(c *Client, body string, fail func(string, ...any)) {
+	sc.t.Helper()
+	var wants []*Node
+	for _, l := range strings.Split(body, "\n") {
+		want, err := Parse(l)
+		if err != nil {
+			fail("pattern %s: %v", l, err)
+		}
+		wants = append(wants, want)
+	}
+	for range len(wants) {
+		got, err := c.Next()
+		if err != nil {
+			fail("%s still wants %s: %v", c.Name, wants, err)
+		}
+		why, ok := "", false
+		for i, want := range wants {
+			if m := Match(want, got); m == "" {
+				wants, ok = append(wants[:i:i], wants[i+1:]...), true
+				break
+			} else {
+				why += "\n  " + m
+			}
+		}
+		if !ok {
+			fail("%s got %s, which fits none of what is still wanted:%s", c.Name, got, why)
+		}
+	}
+}
+
+func (sc *scenario) client(name string, fail func(string, ...any)) *Client {
+	c := sc.clients[name]
+	if c == nil {
+		fail("no client %s is connected", name)
+	}
+	return c
+}
+
+func (sc *scenario) drop(name string) {
+	delete(sc.clients, name)
+	for i, n := range sc.order {
+		if n == name {
+			sc.order = append(sc.order[:i:i], sc.order[i+1:]...)
+			break
+		}
+	}
+}
+
+// settle waits until all that any client sent has been handled and has arrived: one barrier for the handling, one for
+// what it brought.
+func (sc *scenario) settle() {
+	for range 2 {
+		for _, n := range sc.order {
+			c := sc.clients[n]
+			pending := c.pending
+			c.pending = nil
+			c.pending = append(pending, c.Barrier()...)
+		}
+	}
+}

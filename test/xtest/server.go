@@ -1,0 +1,332 @@
+// Package xtest runs the built xmppd and talks to it as a client does, over real connections. It uses none of the
+// server's own packages, so that both cannot be wrong in the same way.
+package xtest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Wait bounds every wait for something that must happen. It is wide: machines are slow, and only failures take it.
+const Wait = 20 * time.Second
+
+var (
+	buildOnce sync.Once
+	binary    string
+	buildErr  error
+)
+
+// Binary builds cmd/xmppd once per test process and returns its path.
+func Binary(t testing.TB) string {
+	t.Helper()
+	buildOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "xmppd-test-")
+		if err != nil {
+			buildErr = err
+			return
+		}
+		binary = filepath.Join(dir, "xmppd")
+		args := []string{"build", "-o", binary}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		cmd := exec.Command("go", append(args, "./cmd/xmppd")...)
+		cmd.Dir = Root()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			buildErr = fmt.Errorf("go build: %v\n%s", err, out)
+		}
+	})
+	if buildErr != nil {
+		t.Fatal(buildErr)
+	}
+	return binary
+}
+
+// Cleanup removes what Binary made; TestMain calls it last.
+func Cleanup() {
+	if binary != "" {
+		os.RemoveAll(filepath.Dir(binary))
+	}
+}
+
+// Root returns the repository's top directory.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Server is a running xmppd with its own directory.
+type Server struct {
+	t       testing.TB
+	Dir     string
+	Config  string // path of config.toml
+	Hosts   []string
+	C2S     string // address of the STARTTLS port
+	C2STLS  string // address of the direct TLS port
+	cmd     *exec.Cmd
+	mu      sync.Mutex
+	log     bytes.Buffer
+	exited  chan struct{}
+	waitErr error
+}
+
+// Options shape a server's configuration.
+type Options struct {
+	Hosts    []string // localhost where empty
+	Extra    string   // TOML appended to the file
+	Limits   string   // lines of [limits]
+	C2S      string   // lines of [c2s] beyond the addresses
+	TLS      string   // lines of [tls]
+	Env      []string // further environment
+	LogLevel string   // debug where empty, so that leaks of secrets show
+	NoStart  bool     // only write the file
+	Prefix   []string // command line to run the server under, such as prlimit
+}
+
+// New writes a configuration with free ports into a fresh directory and starts the server. The test's end stops it and
+// checks that it left properly and that its log shows neither panic nor race.
+func New(t testing.TB, o Options) *Server {
+	t.Helper()
+	if len(o.Hosts) == 0 {
+		o.Hosts = []string{"localhost"}
+	}
+	if o.LogLevel == "" {
+		o.LogLevel = "debug"
+	}
+	s := &Server{t: t, Dir: t.TempDir(), Hosts: o.Hosts}
+	if err := os.Chmod(s.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	hosts, _ := json.Marshal(o.Hosts)
+	s.Config = filepath.Join(s.Dir, "config.toml")
+	text := fmt.Sprintf(`[general]
+hosts = %s
+data_dir = "data"
+log_level = %q
+
+[tls]
+%s
+
+[c2s]
+listen = ["127.0.0.1:0"]
+listen_tls = ["127.0.0.1:0"]
+%s
+
+[s2s]
+listen = []
+
+[limits]
+%s
+
+%s
+`, hosts, o.LogLevel, o.TLS, o.C2S, o.Limits, o.Extra)
+	if err := os.WriteFile(s.Config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !o.NoStart {
+		s.Start(o)
+	}
+	return s
+}
+
+// Start starts the server, again after Kill or Stop, and waits for its ready line.
+func (s *Server) Start(o Options) {
+	s.t.Helper()
+	args := append(append([]string{}, o.Prefix...), Binary(s.t), "serve", "-config", s.Config)
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66"), o.Env...)
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd.Stderr = pw
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	pw.Close()
+	ready := make(chan struct{})
+	s.exited = make(chan struct{})
+	read := make(chan struct{})
+	go s.readLog(pr, ready, read)
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		<-read
+		s.waitErr = cmd.Wait()
+		close(exited)
+	}(s.cmd, s.exited)
+	s.t.Cleanup(s.cleanup)
+	select {
+	case <-ready:
+	case <-s.exited:
+		s.t.Fatalf("the server ended before it was ready: %v\n%s", s.waitErr, s.Log())
+	case <-time.After(Wait):
+		s.t.Fatalf("the server is not ready after %v\n%s", Wait, s.Log())
+	}
+}
+
+// readLog collects the log and takes the addresses from the ready line.
+func (s *Server) readLog(f *os.File, ready, done chan struct{}) {
+	defer close(done)
+	defer f.Close()
+	once := sync.Once{}
+	sc := bufio.NewScanner(f)
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		s.mu.Lock()
+		s.log.Write(sc.Bytes())
+		s.log.WriteByte('\n')
+		s.mu.Unlock()
+		var line struct {
+			Msg    string
+			C2S    []string
+			C2STLS []string `json:"c2s_tls"`
+		}
+		if json.Unmarshal(sc.Bytes(), &line) == nil && line.Msg == "ready" {
+			if len(line.C2S) > 0 {
+				s.C2S = line.C2S[0]
+			}
+			if len(line.C2STLS) > 0 {
+				s.C2STLS = line.C2STLS[0]
+			}
+			once.Do(func() { close(ready) })
+		}
+	}
+}
+
+// Log returns the log so far.
+func (s *Server) Log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// Pid returns the server's process.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// Signal sends a signal to the server.
+func (s *Server) Signal(sig os.Signal) { s.cmd.Process.Signal(sig) }
+
+// Kill ends the server with SIGKILL, as a power cut does.
+func (s *Server) Kill() {
+	s.cmd.Process.Kill()
+	<-s.exited
+}
+
+// Stop ends the server with SIGTERM and returns how it ended.
+func (s *Server) Stop() error {
+	s.t.Helper()
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(Wait):
+		s.cmd.Process.Signal(syscall.SIGQUIT)
+		<-s.exited
+		s.t.Fatalf("the server does not stop\n%s", tail(s.Log()))
+	}
+	return s.waitErr
+}
+
+// Exited waits for the server to end by itself.
+func (s *Server) Exited() error {
+	select {
+	case <-s.exited:
+		return s.waitErr
+	case <-time.After(Wait):
+		s.t.Fatal("the server is still running")
+		return nil
+	}
+}
+
+func (s *Server) cleanup() {
+	select {
+	case <-s.exited:
+	default:
+		if err := s.Stop(); err != nil {
+			s.t.Errorf("the server ended with %v\n%s", err, tail(s.Log()))
+		}
+	}
+	log := s.Log()
+	for _, bad := range []string{"DATA RACE", "panic", "\"BUG", "goroutine 1 ["} {
+		if strings.Contains(log, bad) {
+			s.t.Errorf("the log has %q:\n%s", bad, tail(log))
+		}
+	}
+}
+
+func tail(s string) string {
+	if len(s) > 6000 {
+		return "…" + s[len(s)-6000:]
+	}
+	return s
+}
+
+// Run runs an xmppd command on this server's configuration and returns what it printed.
+func (s *Server) Run(stdin string, args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	return Xmppd(s.t, stdin, append([]string{args[0], "-config", s.Config}, args[1:]...)...)
+}
+
+// Xmppd runs the binary.
+func Xmppd(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command(Binary(t), args...)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	err := cmd.Run()
+	if ee, ok := err.(*exec.ExitError); ok {
+		code = ee.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), code
+}
+
+// AddUser makes an account with the command an admin uses.
+func (s *Server) AddUser(jid, password string) {
+	s.t.Helper()
+	if out, errs, code := s.Run(password+"\n", "user", "add", jid); code != 0 {
+		s.t.Fatalf("user add %s: exit %d\n%s%s", jid, code, out, errs)
+	}
+}
+
+// AddUsers makes many accounts at once, all with the password Password.
+func (s *Server) AddUsers(jids ...string) {
+	s.t.Helper()
+	var in strings.Builder
+	for _, j := range jids {
+		fmt.Fprintf(&in, "%s %s\n", j, Password)
+	}
+	if out, errs, code := s.Run(in.String(), "user", "import"); code != 0 {
+		s.t.Fatalf("user import: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// Password is every test account's.
+const Password = "correct horse"
+
+// CertFile is the certificate that the server made for a host.
+func (s *Server) CertFile(host string) string {
+	return filepath.Join(s.Dir, "data", "certs", host+".crt")
+}
+
+// Roots trusts the server's own certificates and nothing else.
+func (s *Server) Roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, h := range s.Hosts {
+		if pem, err := os.ReadFile(s.CertFile(h)); err == nil {
+			pool.AppendCertsFromPEM(pem)
+		}
+	}
+	return pool
+}
