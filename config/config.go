@@ -8,8 +8,6 @@
 //     test of config.example.toml come from the struct tags.
 package config
 
-import "time"
-
 // Config is the whole file.
 type Config struct {
 	General General `toml:"general"`
@@ -21,9 +19,11 @@ type Config struct {
 	Limits  Limits  `toml:"limits"`
 
 	// Modules holds the [modules.NAME] sections, undecoded: the loader decodes each with its module's type.
-	Modules map[string]*Node `toml:"-"`
-	// Hosts holds the [[host_config]] sections by host name.
+	Modules map[string]*Node `toml:"modules"`
+	// Hosts holds the [[host_config]] sections of the hosts that are served, by host name.
 	Hosts map[string]*HostConfig `toml:"-"`
+	// Warnings is what the file says that has no effect, or may not have the one that was meant.
+	Warnings []Mistake `toml:"-"`
 	// Path is the file that was read, Dir its directory: relative paths are relative to it.
 	Path, Dir string `toml:"-"`
 }
@@ -69,8 +69,8 @@ type S2S struct {
 
 // HostPolicy is an entry of s2s.host_policy.
 type HostPolicy struct {
-	Host   string `toml:"host" doc:"a domain, or \"*.domain\" for those under it"`
-	Policy string `toml:"policy" doc:"allow or deny"`
+	Host   string `toml:"host,required" doc:"a domain, or \"*.domain\" for those under it"`
+	Policy string `toml:"policy,required" doc:"allow or deny"`
 }
 
 // Auth is [auth].
@@ -136,27 +136,11 @@ type Limits struct {
 
 // HostConfig is a [[host_config]] section.
 type HostConfig struct {
-	Host            string
-	DisabledModules []string
-	Modules         map[string]*Node // laid over Config.Modules key by key
-	Line            int
+	Host            string           `toml:"host,required" doc:"the host that the section is for, one of general.hosts"`
+	DisabledModules []string         `toml:"disabled_modules" doc:"modules that this host does not have"`
+	Modules         map[string]*Node `toml:"modules" doc:"the host's own [modules.NAME] sections, laid over the global ones key by key"`
+	Line            int              `toml:"-"`
 }
-
-// Duration is a time span written as "30s", "15m", "24h" or "30d", or as a number of seconds.
-type Duration time.Duration
-
-// Size is a number of bytes written as a number, or as "64KiB", "4MiB".
-type Size int64
-
-// Default returns the configuration of an empty file.
-func Default() *Config { panic("config: Default") }
-
-// Load reads and checks a file. modules tells the module sections that exist. The error, if any, is an Errors with every
-// mistake, sorted by line.
-func Load(path string, modules []Section) (*Config, error) { panic("config: Load") }
-
-// Parse is Load for bytes; path is used in messages and for relative paths.
-func Parse(path string, data []byte, modules []Section) (*Config, error) { panic("config: Parse") }
 
 // Section is what the loader needs to know of a module: its section's name and its type.
 type Section struct {
@@ -165,10 +149,3 @@ type Section struct {
 	// Check decodes and checks a section without keeping it; mistakes go to errs.
 	Check func(n *Node, errs *Errors)
 }
-
-// Module returns the section of a module for a host: host_config laid over the global one, key by key; nil where neither
-// has one (then the defaults hold). off says that disabled_modules names it.
-func (c *Config) Module(host, name string) (n *Node, off bool) { panic("config: Module") }
-
-// Resolve makes a path of the file absolute: relative ones are relative to the file's directory.
-func (c *Config) Resolve(path string) string { panic("config: Resolve") }

@@ -9,12 +9,62 @@ type Node struct {
 	Line  int
 }
 
-// Decode lays a section over the defaults: every key of n must be a field of C (toml tag), with the right type. Mistakes
-// go to errs, with the nearest key that exists. If *C has a method Check(*Errors), it runs last. n may be nil.
-func Decode[C any](n *Node, defaults C, errs *Errors) C { panic("config: Decode") }
+// Table tells whether n is a table.
+func (n *Node) Table() bool { return n.Keys != nil }
 
-// Option describes one option for the documentation.
-type Option struct{ Key, Type, Default, Doc string }
+// child returns the value of a key of a table, or nil.
+func (n *Node) child(key string) *Node {
+	if n == nil {
+		return nil
+	}
+	return n.Keys[key]
+}
 
-// Describe lists the options of a struct with toml and doc tags, nested structs included.
-func Describe(defaults any) []Option { panic("config: Describe") }
+// put adds a key to a table.
+func (n *Node) put(key string, v *Node) {
+	if _, there := n.Keys[key]; !there {
+		n.Order = append(n.Order, key)
+	}
+	n.Keys[key] = v
+}
+
+func newTable(line int) *Node { return &Node{Keys: map[string]*Node{}, Line: line} }
+
+// kind says what a value of the file is, for a message. It never says the value itself, which may be a secret.
+func (n *Node) kind() string {
+	if n.Table() {
+		return "a table"
+	}
+	switch n.Value.(type) {
+	case string:
+		return "a string"
+	case int64:
+		return "a whole number"
+	case float64:
+		return "a number with a fraction"
+	case bool:
+		return "true or false"
+	case []*Node:
+		return "a list"
+	}
+	return "a date or time"
+}
+
+// overlay lays one table over another, key by key: tables under it are merged, everything else is replaced. Nodes keep
+// their places, so that a mistake is told where it was written.
+func overlay(over, under *Node) *Node {
+	switch {
+	case under == nil || over != nil && !(over.Table() && under.Table()):
+		return over
+	case over == nil:
+		return under
+	}
+	merged := &Node{Keys: make(map[string]*Node, len(over.Keys)+len(under.Keys)), Path: over.Path, Line: over.Line}
+	for _, k := range under.Order {
+		merged.put(k, under.Keys[k])
+	}
+	for _, k := range over.Order {
+		merged.put(k, overlay(over.Keys[k], under.Keys[k]))
+	}
+	return merged
+}

@@ -1,0 +1,235 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the .want files anew")
+
+const testdata = "../testdata/config"
+
+// TestBad compares what is said of each bad file with the file of the same name that ends in .want, which has DIR for the
+// directory.
+func TestBad(t *testing.T) {
+	files, err := filepath.Glob(testdata + "/bad/*.toml")
+	if err != nil || len(files) < 30 {
+		t.Fatalf("%d bad files, %v", len(files), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".toml")
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(file, nil)
+			var errs *Errors
+			if !errors.As(err, &errs) {
+				t.Fatalf("loads: %v", err)
+			}
+			data, _ := os.ReadFile(file)
+			lines := strings.Count(string(data), "\n") + 1
+			for i, m := range errs.List {
+				if m.Line < 1 || m.Line > lines || i > 0 && m.Line < errs.List[i-1].Line {
+					t.Errorf("mistake %d is on line %d of %d", i, m.Line, lines)
+				}
+			}
+			dir, _ := filepath.Abs(filepath.Dir(file))
+			got := strings.ReplaceAll(errs.Error(), filepath.Dir(file)+"/", "") + "\n"
+			got = strings.ReplaceAll(got, dir, "DIR")
+			wantFile := strings.TrimSuffix(file, ".toml") + ".want"
+			if *update {
+				if err := os.WriteFile(wantFile, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(wantFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("says\n%swant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// TestGood loads the files that must load as they are.
+func TestGood(t *testing.T) {
+	hosts := map[string][]string{
+		"single_tenant":      {"localhost"},
+		"multi_tenant":       {"first.com", "second.com"},
+		"minimal_auth_token": {"localhost"},
+		"complete":           {"localhost"},
+	}
+	for name, want := range hosts {
+		t.Run(name, func(t *testing.T) {
+			c, err := Load(testdata+"/good/"+name+".toml", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(c.General.Hosts, want) {
+				t.Errorf("hosts are %q, want %q", c.General.Hosts, want)
+			}
+			if len(c.Warnings) == 0 {
+				t.Error("no warning, though the file has sections that have no effect")
+			}
+		})
+	}
+}
+
+// TestGoodValues looks into the blocks with keys.
+func TestGoodValues(t *testing.T) {
+	keys := func(n *Node) Keystore {
+		errs := &Errors{}
+		k := Decode(n, Keystore{RAMKeySize: 2048}, errs)
+		if len(errs.List) > 0 {
+			t.Error(errs)
+		}
+		return k
+	}
+	c, err := Load(testdata+"/good/multi_tenant.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, off := c.Module("second.com", "mod_keystore")
+	want := Keystore{RAMKeySize: 2048, Keys: []KeystoreKey{
+		{Name: "access_secret", Type: "ram"},
+		{Name: "access_psk", Type: "file", Path: "priv/second_access_psk"},
+		{Name: "provision_psk", Type: "file", Path: "priv/second_provision_psk"},
+	}}
+	if got := keys(n); off || !reflect.DeepEqual(got, want) {
+		t.Errorf("second.com has %+v, off %v, want %+v", got, off, want)
+	}
+	if n, _ := c.Module("third.com", "mod_keystore"); n != nil {
+		t.Errorf("third.com has a section")
+	}
+
+	c, err = Load(testdata+"/good/complete.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _ = c.Module("localhost", "mod_keystore")
+	if got := keys(n); got.RAMKeySize != 2048 || len(got.Keys) != 2 || got.Keys[1].Path != "priv/provision_psk" {
+		t.Errorf("localhost has %+v", got)
+	}
+	d := Default()
+	d.Path, d.Dir, d.Modules, d.Hosts, d.Warnings = c.Path, c.Dir, c.Modules, c.Hosts, c.Warnings
+	if !reflect.DeepEqual(c, d) {
+		t.Errorf("the complete file differs from the defaults:\n%+v\n%+v", c, d)
+	}
+}
+
+// uncommented is the example with all options that it leaves as they are: #key = value, where prose has a blank.
+func uncommented(t *testing.T) []byte {
+	data, err := os.ReadFile("../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`(?m)^#(\S)`).ReplaceAll(data, []byte("$1"))
+}
+
+func TestExampleLoads(t *testing.T) {
+	c, err := Load("../config.example.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+	if !reflect.DeepEqual(c.General.Hosts, []string{"localhost"}) {
+		t.Errorf("serves %q", c.General.Hosts)
+	}
+	for _, l := range c.listeners() {
+		for _, addr := range l.addrs {
+			host, _, err := net.SplitHostPort(addr)
+			if err != nil || !net.ParseIP(host).IsLoopback() {
+				t.Errorf("%s has %s, which others can reach", l.key, addr)
+			}
+		}
+	}
+}
+
+// TestExampleDefaults checks that what the example says of defaults is so.
+func TestExampleDefaults(t *testing.T) {
+	c, err := Parse("config.example.toml", uncommented(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range Diff(Default(), c) {
+		if change.Takes != ListenerRestart && !strings.HasPrefix(change.Key, "modules.") {
+			t.Errorf("%s is %s, the default %s", change.Key, change.New, change.Old)
+		}
+	}
+	for _, s := range Planned() {
+		errs := &Errors{}
+		s.Check(c.Modules[s.Name], errs)
+		if c.Modules[s.Name] == nil || len(errs.List) > 0 {
+			t.Errorf("[modules.%s]: %v", s.Name, errs)
+		}
+	}
+}
+
+func TestExampleIsComplete(t *testing.T) {
+	data, err := os.ReadFile("../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := MissingOptions(data, Planned()); len(missing) > 0 {
+		t.Errorf("the example does not name %s", strings.Join(missing, ", "))
+	}
+	without := strings.Replace(string(data), "#roster_items", "#", 1)
+	without = strings.Replace(without, "client_ca_file =", "", 1)
+	without = strings.Replace(without, "policy = \"deny\"", "", 1)
+	want := []string{"s2s.host_policy[].policy", "limits.roster_items", "modules.mod_client_certs.client_ca_file"}
+	if got := MissingOptions([]byte(without), Planned()); !reflect.DeepEqual(got, want) {
+		t.Errorf("missing %q, want %q", got, want)
+	}
+}
+
+func TestLoadMissing(t *testing.T) {
+	_, err := Load("no/such/file.toml", nil)
+	if err == nil || err.Error() != "no/such/file.toml: there is no such file" {
+		t.Errorf("%v", err)
+	}
+	if _, err = Load(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestEmptyFile(t *testing.T) {
+	c, err := Parse("/etc/xmppd/config.toml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Default()
+	d.Path, d.Dir = "/etc/xmppd/config.toml", "/etc/xmppd"
+	if !reflect.DeepEqual(c, d) {
+		t.Errorf("an empty file is not the default: %+v", c)
+	}
+	for path, want := range map[string]string{"": "", "/x": "/x", "certs": "/etc/xmppd/certs", "../y": "/etc/y"} {
+		if got := c.Resolve(path); got != want {
+			t.Errorf("Resolve(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestEffectiveLimits(t *testing.T) {
+	l := Default().Limits
+	if l.Effective() != l {
+		t.Error("the default profile changes limits")
+	}
+	l.Profile = "off"
+	e := l.Effective()
+	for _, o := range Describe(e) {
+		lifted := strings.HasPrefix(o.Key, "rate_") || strings.HasPrefix(o.Key, "burst_") ||
+			strings.HasPrefix(o.Key, "auth_") || strings.HasPrefix(o.Key, "connections_")
+		if zero := o.Default == "0" || o.Default == `"0s"`; zero != lifted {
+			t.Errorf("%s is %s", o.Key, o.Default)
+		}
+	}
+}
