@@ -44,8 +44,8 @@ var Info = modules.Define(modules.Info{
 
 // Roster is the service of the module that keeps contacts.
 type Roster interface {
-	// Subscribed tells whether contact may see the presence of owner: the subscription is "from" or "both".
-	Subscribed(owner, contact stanza.JID) bool
+	// Subscribed tells whether contact may see the presence of owner: the subscription is "from" or "both". mod_roster is it.
+	Subscribed(ctx context.Context, owner, contact stanza.JID) bool
 }
 
 type module struct {
@@ -121,8 +121,8 @@ func (m *module) serverItems(_ context.Context, q *modules.IQ) ([]byte, error) {
 }
 
 // accountInfo answers disco#info on behalf of an account (XEP-0030 §3.1).
-func (m *module) accountInfo(_ context.Context, q *modules.IQ) ([]byte, error) {
-	if err := m.entitled(q); err != nil {
+func (m *module) accountInfo(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	if err := m.entitled(ctx, q); err != nil {
 		return nil, err
 	}
 	if err := q.WantGet("query"); err != nil {
@@ -135,8 +135,8 @@ func (m *module) accountInfo(_ context.Context, q *modules.IQ) ([]byte, error) {
 }
 
 // accountItems answers disco#items on behalf of an account: its available resources (XEP-0030 §4.1, §11).
-func (m *module) accountItems(_ context.Context, q *modules.IQ) ([]byte, error) {
-	if err := m.entitled(q); err != nil {
+func (m *module) accountItems(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	if err := m.entitled(ctx, q); err != nil {
 		return nil, err
 	}
 	if err := q.WantGet("query"); err != nil {
@@ -157,11 +157,11 @@ func (m *module) accountItems(_ context.Context, q *modules.IQ) ([]byte, error) 
 
 // entitled tells strangers that there is nothing, in the words that the router has for an account that does not exist:
 // who may not see the presence of an account does not learn that there is one (XEP-0030 §11).
-func (m *module) entitled(q *modules.IQ) error {
+func (m *module) entitled(ctx context.Context, q *modules.IQ) error {
 	if q.Own() {
 		return nil
 	}
-	if r, err := modules.Find[Roster](m.h); err == nil && r.Subscribed(q.To.Bare(), q.From.Bare()) {
+	if r, err := modules.Find[Roster](m.h); err == nil && r.Subscribed(ctx, q.To.Bare(), q.From.Bare()) {
 		return nil
 	}
 	return stanza.Err(stanza.ServiceUnavailable, "")

@@ -1,0 +1,37 @@
+// Package all lists the modules that come with xmppd. The order is the order of their hooks within a phase, of their
+// stream features, and of what each can find of the others when it starts.
+package all
+
+import (
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/accounts"
+	"github.com/xmppd/xmppd/modules/caps"
+	"github.com/xmppd/xmppd/modules/contacts"
+	"github.com/xmppd/xmppd/modules/disco"
+	"github.com/xmppd/xmppd/modules/entitytime"
+	"github.com/xmppd/xmppd/modules/last"
+	"github.com/xmppd/xmppd/modules/limits"
+	"github.com/xmppd/xmppd/modules/offline"
+	"github.com/xmppd/xmppd/modules/ping"
+	"github.com/xmppd/xmppd/modules/register"
+	"github.com/xmppd/xmppd/modules/roster"
+	"github.com/xmppd/xmppd/modules/version"
+)
+
+//go:generate go run ./gen ../../doc
+
+// Modules are all modules, in order.
+var Modules = []modules.Info{
+	accounts.Info, // first: the sessions of a deleted account end while others still know whom to tell
+	roster.Info,
+	last.Info,
+	offline.Info, // after roster: a client hears who is there before it gets what it missed
+	disco.Info,
+	caps.Info,
+	ping.Info,
+	version.Info,
+	entitytime.Info,
+	contacts.Info,
+	register.Info,
+	limits.Info,
+}

@@ -1,0 +1,133 @@
+// Package offline keeps messages for accounts that no session takes them for (XEP-0160), on disk before the sender can
+// be told that they arrived, and hands them over when a session becomes available.
+//
+// # Implementation notes
+//
+//   - A message is handed over when the session has accepted it: with XEP-0198 it then lies in the session's queue, and what
+//     the client never acknowledges comes back here by way of the router. It is deleted after that, so a crash in between
+//     delivers it twice and never loses it.
+//   - The router makes a session visible before Hooks.Presence runs. A message that found no session, and is stored while
+//     one becomes visible, is therefore either seen by that session's delivery or its sender's goroutine sees the session
+//     (stored looks again): it does not stay behind. New messages may overtake stored ones; their stamps tell.
+//   - One delivery runs for an account at a time, on the goroutine that began it or on its timer's; it never waits for a
+//     client. A session that has enough to do gets more later.
+package offline
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Config is [modules.mod_offline]: how much is kept stands in [limits].
+type Config struct{}
+
+// Info describes mod_offline.
+var Info = modules.Define(modules.Info{
+	Name:    "mod_offline",
+	Summary: "keeps messages for accounts that are offline",
+	Default: true,
+	XEPs: []modules.XEP{
+		{Number: 160, Version: "1.0.1"},
+		{Number: 203, Version: "2.0"},
+		{Number: 334, Version: "1.0.0", Note: "store and no-store; no-permanent-store does not forbid keeping a message until it is delivered (§4.1)"},
+	},
+	RFCs: []string{"RFC 6121 §8.5.2.2.1"},
+}, Config{}, func(Config) modules.Module { return &module{runs: map[string]*run{}} })
+
+type module struct {
+	h   *modules.Host
+	box box
+
+	mu      sync.Mutex
+	runs    map[string]*run // deliveries under way, by localpart
+	stopped bool
+	rounds  sync.WaitGroup
+}
+
+// Start implements modules.Module.
+func (m *module) Start(_ context.Context, h *modules.Host) error {
+	m.h, m.box = h, box{h.Store}
+	h.Disco(modules.Server, "msgoffline") // XEP-0160 §4
+	h.Hooks.Unclaimed.On(modules.Keep, m.unclaimed)
+	h.Hooks.Presence.On(modules.Watch, m.presence)
+	h.Hooks.SessionResumed.On(modules.Watch, m.resumed)
+	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
+	return nil
+}
+
+// Stop implements modules.Module: deliveries end, what is not handed over stays on disk.
+func (m *module) Stop(context.Context) error {
+	m.mu.Lock()
+	m.stopped = true
+	for local, r := range m.runs {
+		if r.timer != nil && r.timer.Stop() {
+			delete(m.runs, local)
+		}
+	}
+	m.mu.Unlock()
+	m.rounds.Wait()
+	return nil
+}
+
+// unclaimed stores a message that no session took.
+func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
+	switch fate(p.Stanza) {
+	case refuse:
+		return nil // the router tells the sender
+	case forget:
+		return modules.Done
+	}
+	st := p.Stanza
+	if !stamped(st, m.h.Name) {
+		st = st.Retain()
+		host := p.To.Host()
+		st.Add(stanza.AppendDelay(nil, host, time.Now(), "Offline Storage")) // XEP-0160 §2, XEP-0203 §4
+	}
+	limits := &m.h.File().Limits
+	local := p.To.Local()
+	err := m.box.append(ctx, local, st.AppendTo(nil), limits.OfflineCount, int64(limits.OfflineSize))
+	if errors.Is(err, errQuota) {
+		return stanza.Err(stanza.ServiceUnavailable, "") // XEP-0160 §2 step 3
+	}
+	if err != nil {
+		e, log := modules.Answer(err)
+		if log {
+			m.h.Log.Error("message not kept", "user", local, "err", err)
+		}
+		return e
+	}
+	// A session may have become available while the message was on its way to the disk; see the package comment.
+	if s := m.target(local, nil); s != nil {
+		m.deliver(ctx, s)
+	}
+	return modules.Done
+}
+
+// presence begins a delivery when a session becomes one that gets messages (XEP-0160 §2 step 5).
+func (m *module) presence(ctx context.Context, ev modules.Presence) {
+	if takes(ev.Session.Presence()) && !takes(ev.Was) {
+		m.deliver(ctx, ev.Session)
+	}
+}
+
+// resumed goes on with a delivery that ended when the session lost its connection (XEP-0198 §5).
+func (m *module) resumed(ctx context.Context, s modules.Session) {
+	if takes(s.Presence()) {
+		m.deliver(ctx, s)
+	}
+}
+
+// deleted drops all that was kept for an account.
+func (m *module) deleted(ctx context.Context, j stanza.JID) {
+	if err := m.box.drop(ctx, j.Local()); err != nil {
+		m.h.Log.Error("messages of a deleted account not dropped", "user", j.Local(), "err", err)
+	}
+}
+
+// takes tells whether a session with this presence gets messages for the account (RFC 6121 §8.5.2.1.1).
+func takes(p *modules.PresenceState) bool { return p != nil && p.Priority >= 0 }
