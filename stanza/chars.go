@@ -23,14 +23,17 @@ var (
 
 	nameClass  = nameClasses()
 	spaceClass = [256]bool{' ': true, '\t': true, '\n': true, '\r': true}
+	// What no URI or IRI holds.
+	notURI = notURIs()
 )
 
-// Classes of ASCII characters in names.
+// Classes of bytes in names.
 const (
-	nameNo    byte = iota
-	nameStart      // NameStartChar but the colon
-	nameRest       // NameChar, not first
+	nameNo byte = iota
 	nameColon
+	nameWide  // part of a character outside ASCII
+	nameRest  // NameChar, not first
+	nameStart // NameStartChar but the colon
 )
 
 func byteClasses(specials string) (class [256]byte) {
@@ -48,7 +51,7 @@ func byteClasses(specials string) (class [256]byte) {
 	return class
 }
 
-func nameClasses() (class [128]byte) {
+func nameClasses() (class [256]byte) {
 	for c := range class {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_':
@@ -57,9 +60,53 @@ func nameClasses() (class [128]byte) {
 			class[c] = nameRest
 		case c == ':':
 			class[c] = nameColon
+		case c >= 0x80:
+			class[c] = nameWide
 		}
 	}
 	return class
+}
+
+func notURIs() (no [256]bool) {
+	for c := range '!' {
+		no[c] = true
+	}
+	for _, c := range "\"<>\\^`{|}\x7f" {
+		no[c] = true
+	}
+	return no
+}
+
+// skipPlain returns the offset of the first byte from i on that its class does not call plain.
+func skipPlain(b []byte, i int, class *[256]byte) int {
+	for ; i+8 <= len(b); i += 8 {
+		if p := b[i : i+8]; class[p[0]]|class[p[1]]|class[p[2]]|class[p[3]]|class[p[4]]|class[p[5]]|class[p[6]]|class[p[7]] != plain {
+			break
+		}
+	}
+	for i < len(b) && class[b[i]] == plain {
+		i++
+	}
+	return i
+}
+
+// skipWide skips the characters outside ASCII that begin at i.
+func skipWide(b []byte, i int) (int, error) {
+	for i < len(b) && b[i] >= 0x80 {
+		if b[i] < 0xe0 && b[i] >= 0xc2 && i+1 < len(b) && b[i+1]&0xc0 == 0x80 {
+			i += 2 // most alphabets
+			continue
+		}
+		n := runeLen(b[i:])
+		if n < 0 {
+			return i, errUTF8
+		}
+		if n == 0 {
+			return i, ErrMore
+		}
+		i += n
+	}
+	return i, nil
 }
 
 // runeLen returns the length of the character outside ASCII that b begins with, 0 where b ends inside it, and -1 where it

@@ -24,7 +24,7 @@ func (w *work) run(s *Scanner, b []byte) error {
 		case inMarkup:
 			done, err = w.markup(s, b)
 		case inName:
-			err = w.startName(s, b)
+			done, err = w.startName(s, b)
 		case inTag:
 			done, err = w.startTag(s, b)
 		case inContent:
@@ -69,7 +69,7 @@ func (w *work) markup(s *Scanner, b []byte) (done bool, err error) {
 	w.pos = i + 1
 	w.tag = nameSpan{a: uint32(i + 1)}
 	w.state = inName
-	return false, nil
+	return w.startName(s, b)
 }
 
 // declaration looks at <! and lets CDATA pass (RFC 6120 §11.1 forbids the others).
@@ -99,13 +99,10 @@ func (w *work) declaration(b []byte) error {
 }
 
 // content reads character data up to the next <.
-func (w *work) content(b []byte) error {
+func (w *work) content(b []byte) (err error) {
 	i := w.pos
 	for {
-		for i < len(b) && textClass[b[i]] == plain {
-			i++
-		}
-		if i == len(b) {
+		if i = skipPlain(b, i, &textClass); i == len(b) {
 			w.pos = i
 			return ErrMore
 		}
@@ -131,15 +128,10 @@ func (w *work) content(b []byte) error {
 			}
 			i++
 		case c >= 0x80:
-			n := runeLen(b[i:])
-			if n < 0 {
-				return errUTF8
-			}
-			if n == 0 {
+			if i, err = skipWide(b, i); err != nil {
 				w.pos = i
-				return ErrMore
+				return err
 			}
-			i += n
 		default:
 			return errControl
 		}
@@ -147,13 +139,10 @@ func (w *work) content(b []byte) error {
 }
 
 // cdata reads a CDATA section to its end.
-func (w *work) cdata(b []byte) error {
+func (w *work) cdata(b []byte) (err error) {
 	i := w.pos
 	for {
-		for i < len(b) && cdataClass[b[i]] == plain {
-			i++
-		}
-		if i == len(b) {
+		if i = skipPlain(b, i, &cdataClass); i == len(b) {
 			w.pos = i
 			return ErrMore
 		}
@@ -170,15 +159,10 @@ func (w *work) cdata(b []byte) error {
 			}
 			i++
 		case c >= 0x80:
-			n := runeLen(b[i:])
-			if n < 0 {
-				return errUTF8
-			}
-			if n == 0 {
+			if i, err = skipWide(b, i); err != nil {
 				w.pos = i
-				return ErrMore
+				return err
 			}
-			i += n
 		default:
 			return errControl
 		}
@@ -204,7 +188,8 @@ func reference(b []byte) (int, error) {
 			return n, nil
 		}
 	}
-	if c := b[1]; c >= 0x80 || nameClass[c] == nameStart || nameClass[c] == nameColon {
+	switch nameClass[b[1]] {
+	case nameStart, nameColon, nameWide:
 		return 0, errEntity
 	}
 	return 0, errReference
@@ -281,20 +266,23 @@ func (w *work) endTag(b []byte) (done bool, err error) {
 		return false, errEndTag
 	}
 	w.pos = i + 1
-	if len(w.open) == 0 {
+	n := len(w.open) - 1
+	if n < 0 {
 		return true, ErrStreamEnd
 	}
-	return w.closeTag(), nil
-}
-
-// closeTag leaves the innermost element, which ends at pos, and tells whether it was the root.
-func (w *work) closeTag() bool {
-	n := len(w.open) - 1
-	w.dropDecls(w.open[n].decls)
+	mark := w.open[n].decls
 	w.open = w.open[:n]
 	w.state = inContent
-	if n == 1 {
+	w.closed(n, mark)
+	return n == 0, nil
+}
+
+// closed leaves an element that ends at pos and is nested in depth others.
+func (w *work) closed(depth int, mark uint32) {
+	if len(w.decls) > int(mark) {
+		w.dropDecls(mark)
+	}
+	if depth == 1 {
 		w.children[len(w.children)-1].All.B = uint32(w.pos)
 	}
-	return n == 0
 }

@@ -51,8 +51,7 @@ func (w *work) declare(b []byte) error {
 // own: a stranger could end the streams of others.
 func namespaceName(uri []byte) bool {
 	for _, c := range uri {
-		switch {
-		case c <= ' ', c == '"', c == '<', c == '>', c == '\\', c == '^', c == '`', '{' <= c && c <= '}', c == 0x7f:
+		if notURI[c] {
 			return false
 		}
 	}

@@ -11,63 +11,59 @@ const (
 	inValue
 )
 
-// qname reads a name from i on into n, whose beginning is known; it returns where the name ends. ASCII goes through a
-// table. Names follow XML 1.0 §2.3 and Namespaces in XML §4 (one colon at most, something on both sides).
+// qname reads a name from i on into n, whose beginning is known; it returns where the name ends.
 func (s *Scanner) qname(b []byte, i int, n *nameSpan) (int, error) {
-	for i < len(b) {
+	i, err := qname(b, i, n)
+	if s.Limits.Name > 0 && i-int(n.a) > s.Limits.Name {
+		return i, errLongName // ahead of err: in smaller pieces this would have been seen first
+	}
+	return i, err
+}
+
+// qname reads on in a name as XML 1.0 §2.3 and Namespaces in XML §4 have it: one colon at most, something on both sides.
+func qname(b []byte, i int, n *nameSpan) (int, error) {
+	if i == int(n.a) && i < len(b) && nameClass[b[i]] == nameStart {
+		for i++; i < len(b) && nameClass[b[i]] >= nameRest; i++ { // the usual name goes no further than this
+		}
+	}
+	for ; i < len(b); i++ {
+		class := nameClass[b[i]]
 		first := i == int(n.a) || n.colon != 0 && i == int(n.colon)+1
-		if c := b[i]; c < 0x80 {
-			switch nameClass[c] {
-			case nameStart:
-			case nameRest:
-				if first {
-					return i, errName
-				}
-			case nameColon:
-				if first || n.colon != 0 {
-					return i, errName
-				}
-				n.colon = uint32(i)
-			default:
-				if first {
-					return i, errName
-				}
-				if s.Limits.Name > 0 && i-int(n.a) > s.Limits.Name {
-					return i, errLongName
-				}
-				n.b = uint32(i)
-				return i, nil
+		switch {
+		case class == nameStart, class == nameRest && !first:
+		case class == nameColon && !first && n.colon == 0:
+			n.colon = uint32(i)
+		case class == nameNo && !first:
+			n.b = uint32(i)
+			return i, nil
+		case class == nameWide:
+			size := runeLen(b[i:])
+			if size < 0 {
+				return i, errUTF8
 			}
-			i++
-			continue
-		}
-		size := runeLen(b[i:])
-		if size < 0 {
-			return i, errUTF8
-		}
-		if size == 0 {
-			break
-		}
-		if !nameRune(decode(b[i:i+size]), first) {
+			if size == 0 {
+				return i, ErrMore
+			}
+			if !nameRune(decode(b[i:i+size]), first) {
+				return i, errName
+			}
+			i += size - 1
+		default:
 			return i, errName
 		}
-		i += size
-	}
-	if s.Limits.Name > 0 && i-int(n.a) > s.Limits.Name {
-		return i, errLongName
 	}
 	return i, ErrMore
 }
 
-// startName reads the name of a start tag.
-func (w *work) startName(s *Scanner, b []byte) (err error) {
+// startName reads the name of a start tag, then the rest of it.
+func (w *work) startName(s *Scanner, b []byte) (done bool, err error) {
 	if w.pos, err = s.qname(b, w.pos, &w.tag); err != nil {
-		return err
+		return false, err
 	}
 	w.attrs, w.nsN, w.prefN = w.attrs[:0], 0, 0
 	w.phase, w.gap = beforeName, false
 	w.state = inTag
-	return nil
+	return w.startTag(s, b)
 }
 
 // startTag reads a start tag from behind its name. Each phase goes on where the last call ended.
@@ -190,12 +186,9 @@ func (w *work) attrName(s *Scanner, b []byte) error {
 }
 
 // value reads an attribute's value up to its quote, whose offset it returns.
-func (w *work) value(b []byte, i int) (int, error) {
+func (w *work) value(b []byte, i int) (end int, err error) {
 	for {
-		for i < len(b) && valueClass[b[i]] == plain {
-			i++
-		}
-		if i == len(b) {
+		if i = skipPlain(b, i, &valueClass); i == len(b) {
 			return i, ErrMore
 		}
 		switch c := b[i]; {
@@ -213,14 +206,9 @@ func (w *work) value(b []byte, i int) (int, error) {
 			w.esc = true
 			i += n
 		case c >= 0x80:
-			n := runeLen(b[i:])
-			if n < 0 {
-				return i, errUTF8
+			if i, err = skipWide(b, i); err != nil {
+				return i, err
 			}
-			if n == 0 {
-				return i, ErrMore
-			}
-			i += n
 		case c == '\t' || c == '\n' || c == '\r':
 			w.esc = true
 			i++
@@ -267,12 +255,13 @@ func (w *work) opened(s *Scanner, b []byte, end int, empty bool) (done bool, err
 		}
 		w.children = append(w.children, Child{All: Span{A: w.tag.a - 1}, Name: local, NS: ns})
 	}
-	w.open = append(w.open, openTag{w.tag, mark})
-	if empty {
-		return w.closeTag(), nil
-	}
 	w.state = inContent
-	return false, nil
+	if !empty {
+		w.open = append(w.open, openTag{w.tag, mark})
+		return false, nil
+	}
+	w.closed(depth, mark)
+	return depth == 0, nil
 }
 
 // openedRoot takes note of the first-level element's start tag.

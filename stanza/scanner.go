@@ -99,7 +99,7 @@ func (s *Scanner) Scan(b []byte, st *Stanza) (n int, err error) {
 		}
 		if b[n] != '<' {
 			s.err = errText
-			if textClass[b[n]] == bad || textClass[b[n]] == wide && runeLen(b[n:]) < 0 {
+			if textClass[b[n]] == bad || b[n] >= 0x80 && runeLen(b[n:n+1]) < 0 {
 				s.err = errUTF8
 			}
 			return n, s.err
