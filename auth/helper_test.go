@@ -259,3 +259,8 @@ func announce(a *Accounts, c *Conn) *Conn {
 	c.Bindings = Bindings(c)
 	return c
 }
+
+// newSecond opens a store's accounts again, as another process or the next one does.
+func newSecond(st storage.Store) *Accounts {
+	return NewAccounts(st, Options{Iterations: testIterations, Secret: testSecret})
+}

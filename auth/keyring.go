@@ -11,7 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/xmppd/xmppd/storage"
 )
 
 // keyringSize is the size of the file: the whole of it is the secret.
@@ -49,56 +50,21 @@ func (k *Keyring) Secret(label string) []byte {
 // Format keeps the secret out of whatever prints whole structures.
 func (Keyring) Format(f fmt.State, _ rune) { io.WriteString(f, "auth.Keyring") }
 
-// readKeyring reads an existing file. What it checks, it checks on the open file, so that nothing can be put in its place
-// between the check and the reading.
+// readKeyring reads an existing file, if nobody else can get at it.
 func readKeyring(path string) ([]byte, error) {
-	// O_NONBLOCK: a FIFO in its place must not hang the start.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%s is a symbolic link: put the file itself there", path)
-	}
+	secret, err := storage.ReadSecretFile(path, 4<<10)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file: move it away", path)
-	}
-	if err := checkOwner(path, fi); err != nil {
-		return nil, err
-	}
-	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, others can get at it: chmod 600 %[1]s", path, perm)
-	}
-	secret, err := io.ReadAll(io.LimitReader(f, keyringSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if fi.Size() != keyringSize || len(secret) != keyringSize {
-		return nil, fmt.Errorf("%s has %d bytes, must have %d: put the file back from a backup; "+
-			"without it no stored password can be used", path, fi.Size(), keyringSize)
-	}
-	if bytes.Equal(secret, make([]byte, keyringSize)) {
-		return nil, fmt.Errorf("%s is all zeros: put the file back from a backup", path)
+	if len(secret) != keyringSize || bytes.Equal(secret, make([]byte, keyringSize)) {
+		return nil, fmt.Errorf("%s is damaged: it must have %d random bytes, has %d: put the file back from a backup; "+
+			"without it no stored password can be used", path, keyringSize, len(secret))
 	}
 	return secret, nil
 }
 
-// checkOwner refuses a file of somebody else: he can read it whatever its mode says.
-func checkOwner(path string, fi fs.FileInfo) error {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok || st.Uid == 0 || int(st.Uid) == os.Geteuid() {
-		return nil
-	}
-	return fmt.Errorf("%s belongs to user %d: chown %d %[1]s", path, st.Uid, os.Geteuid())
-}
-
 // makeKeyring writes a new secret: complete and on disk before it gets its name, and never over an existing file.
-func makeKeyring(path string) (err error) {
+func makeKeyring(path string) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".keyring-*") // mode 0600
 	if err != nil {
@@ -123,10 +89,5 @@ func makeKeyring(path string) (err error) {
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return storage.SyncDir(dir)
 }

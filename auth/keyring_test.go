@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,8 +75,12 @@ func TestKeyringRefused(t *testing.T) {
 		"writable": {func(p string) error { return os.WriteFile(p, good, 0o620) }, "chmod 600"},
 		"empty":    {func(p string) error { return os.WriteFile(p, nil, 0o600) }, "backup"},
 		"short":    {func(p string) error { return os.WriteFile(p, good[:31], 0o600) }, "backup"},
-		"long":     {func(p string) error { return os.WriteFile(p, append(good, '\n'), 0o600) }, "backup"},
-		"zeros":    {func(p string) error { return os.WriteFile(p, make([]byte, 32), 0o600) }, "backup"},
+		"newline":  {func(p string) error { return os.WriteFile(p, append(good, '\n'), 0o600) }, "backup"},
+		"large":    {func(p string) error { return os.WriteFile(p, make([]byte, 1<<20), 0o600) }, "larger"},
+		"parent": {func(p string) error {
+			return errors.Join(os.WriteFile(p, good, 0o600), os.Chmod(filepath.Dir(p), 0o777))
+		}, "chmod o-w"},
+		"zeros": {func(p string) error { return os.WriteFile(p, make([]byte, 32), 0o600) }, "backup"},
 		"symlink": {func(p string) error {
 			if err := os.WriteFile(p+".real", good, 0o600); err != nil {
 				return err
@@ -83,8 +88,8 @@ func TestKeyringRefused(t *testing.T) {
 			return os.Symlink(p+".real", p)
 		}, "symbolic link"},
 		"dangling symlink": {func(p string) error { return os.Symlink(p+".none", p) }, "symbolic link"},
-		"directory":        {func(p string) error { return os.Mkdir(p, 0o700) }, "not a regular file"},
-		"fifo":             {func(p string) error { return syscall.Mkfifo(p, 0o600) }, "not a regular file"},
+		"directory":        {func(p string) error { return os.Mkdir(p, 0o700) }, "regular file"},
+		"fifo":             {func(p string) error { return syscall.Mkfifo(p, 0o600) }, "regular file"},
 		"no directory":     {func(p string) error { return os.Remove(filepath.Dir(p)) }, "no such file"},
 		"foreign": {func(p string) error {
 			if err := os.WriteFile(p, good, 0o600); err != nil {
