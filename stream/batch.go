@@ -8,6 +8,9 @@ type Batch struct{ conns []*Conn }
 
 type batchKey struct{}
 
+// maxBatch is the number of connections that a batch keeps room for after a flush.
+const maxBatch = 1024
+
 // WithBatch returns a context that carries b.
 func WithBatch(ctx context.Context, b *Batch) context.Context {
 	return context.WithValue(ctx, batchKey{}, b)
@@ -17,4 +20,13 @@ func WithBatch(ctx context.Context, b *Batch) context.Context {
 func BatchOf(ctx context.Context) *Batch { b, _ := ctx.Value(batchKey{}).(*Batch); return b }
 
 // Flush flushes every connection collected and empties the batch.
-func (b *Batch) Flush() { panic("stream") }
+func (b *Batch) Flush() {
+	for i, c := range b.conns {
+		b.conns[i] = nil
+		c.flush(b)
+	}
+	if cap(b.conns) > maxBatch {
+		b.conns = nil
+	}
+	b.conns = b.conns[:0]
+}

@@ -1,9 +1,10 @@
 package stream
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xmppd/xmppd/stanza"
@@ -13,11 +14,17 @@ import (
 type Options struct {
 	Namespace    string        // content namespace: stanza.NSClient or stanza.NSServer
 	Limits       stanza.Limits // in force until SetLimits
-	WriteTimeout time.Duration // a peer that takes nothing this long is gone
-	WriteBuffer  int           // bytes that may wait for a slow peer; beyond it Queue fails with ErrSlow
+	WriteTimeout time.Duration // a peer that takes nothing this long is gone; 0: 30 s
+	WriteBuffer  int           // bytes that may wait for a slow peer; beyond it Queue fails with ErrSlow; 0: 1 MiB
 	Rate, Burst  int           // bytes a second read in the long run, and at once; 0: no limit
-	StanzaTime   time.Duration // from a stanza's first byte to its last
+	StanzaTime   time.Duration // from a stanza's first byte to its last; 0: no limit
 }
+
+// What Options has where it says nothing.
+const (
+	defaultWriteTimeout = 30 * time.Second
+	defaultWriteBuffer  = 1 << 20
+)
 
 // Header is what a stream header says (RFC 6120 §4.7).
 type Header struct {
@@ -28,69 +35,132 @@ type Header struct {
 	Prefixes []string // pairs of prefix and URI declared beyond the two that every stream has
 }
 
-// Conn is one XML stream on a connection. Read methods belong to one goroutine; Queue, Flush and Close may be called
-// from any.
-type Conn struct{ connState }
+// Conn is one XML stream on a connection. Read methods belong to one goroutine; Queue, Flush, SetReadDeadline, SetLimits,
+// CloseWith and Abort may be called from any.
+type Conn struct {
+	ns         string
+	stanzaTime time.Duration
+	wire       *wire
+	lim        atomic.Pointer[limits]
+	closing    atomic.Bool   // no more is queued, none is read
+	ended      atomic.Bool   // the peer sent </stream:stream>
+	done       chan struct{} // closed with the connection
 
-type connState struct{}
+	readState
+	writeState
+}
 
-// NewConn takes over a connection.
-func NewConn(nc net.Conn, o Options) *Conn { panic("stream") }
+// readState is the reading goroutine's; who holds readMu is that.
+type readState struct {
+	readMu   sync.Mutex
+	r        net.Conn // the wire, or TLS on it
+	rd       *reader  // nil while nothing is buffered
+	prefixes []string // declared by the peer's header
+	begun    bool     // the peer's header is read
+	again    bool     // it is not the first on this connection
+	readErr  error
+	stanzaBy time.Time // when the incomplete element must be complete; zero: there is none
+	tokens   float64   // bytes that may be read at once
+	counted  time.Time // when tokens was last right
+	rated    *limits   // what tokens are counted for
+	first    [16]byte  // what an idle connection reads into
+}
 
-// ReadHeader waits for the XML declaration and the stream header, which it checks (RFC 6120 §4.7, §4.8, §11.4 to §11.6).
-// Errors are *Error to be sent with CloseWith, or an I/O error. h is filled as far as it was read, so that an answer
-// can name the host that was asked for.
-func (c *Conn) ReadHeader(h *Header) error { panic("stream") }
+// writeState is what mu guards. Lock order: mu, then wire.mu.
+type writeState struct {
+	mu       sync.Mutex
+	out      outbox
+	maxOut   int
+	writing  bool       // a goroutine is in flush
+	held     bool       // a handshake is running: nothing may be written
+	greeted  bool       // our header is sent
+	asked    stanza.JID // the host that the peer's header asks for
+	closed   bool
+	cause    error // why the connection was given up, where it was not the caller
+	tls      *tls.Conn
+	batch    *Batch        // who has the connection already
+	drained  chan struct{} // made by those who wait for the peer
+	deadline time.Time     // what the caller wants of reads
+	armed    time.Time     // what the socket knows; may be earlier than needed
+}
 
-// WriteHeader queues <?xml version='1.0'?> and our stream header (RFC 6120 §4.7). Nothing of the header is invented: the
-// caller gives id, from, to and lang.
-func (c *Conn) WriteHeader(h Header) { panic("stream") }
+// limits are what SetLimits changes.
+type limits struct {
+	scan        stanza.Limits
+	rate, burst int
+}
 
-// Read returns the next first-level element, valid until the next Read. Errors: stanza.ErrStreamEnd, *Error, or an I/O
-// error (os.ErrDeadlineExceeded when the deadline passed).
-func (c *Conn) Read() (*stanza.Stanza, error) { panic("stream") }
+// NewConn takes over a connection. What is neither a *net.TCPConn nor has its SyscallConn works too, but each write costs
+// a goroutine.
+func NewConn(nc net.Conn, o Options) *Conn {
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = defaultWriteTimeout
+	}
+	if o.WriteBuffer <= 0 {
+		o.WriteBuffer = defaultWriteBuffer
+	}
+	c := &Conn{ns: o.Namespace, stanzaTime: o.StanzaTime, done: make(chan struct{})}
+	c.wire = newWire(nc, o.WriteTimeout, c)
+	c.r = c.wire
+	c.maxOut = o.WriteBuffer
+	c.lim.Store(&limits{o.Limits, o.Rate, o.Burst})
+	return c
+}
 
-// Buffered tells whether the read buffer holds bytes not yet handled: while it does, output can wait for more.
-func (c *Conn) Buffered() bool { panic("stream") }
+// SetReadDeadline bounds all reads until it is changed; the zero time lifts it. It may be called for every stanza: the
+// socket's own timer is moved only when it must.
+func (c *Conn) SetReadDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	if !t.IsZero() && !c.armed.IsZero() && t.Before(c.armed) {
+		c.setDeadline(t) // a read may be waiting
+	}
+}
 
-// SetReadDeadline bounds all reads until it is changed; the zero time lifts it.
-func (c *Conn) SetReadDeadline(t time.Time) { panic("stream") }
+// setDeadline tells the socket. The caller holds mu. Once closing has begun the deadline is the closing's.
+func (c *Conn) setDeadline(t time.Time) {
+	if !c.closing.Load() {
+		c.armed = t
+		c.wire.SetReadDeadline(t)
+	}
+}
 
-// SetLimits changes the scanner's limits, after login.
-func (c *Conn) SetLimits(l stanza.Limits, rate, burst int) { panic("stream") }
+// SetLimits changes the scanner's limits, after login. They hold from the next element on.
+func (c *Conn) SetLimits(l stanza.Limits, rate, burst int) { c.lim.Store(&limits{l, rate, burst}) }
 
 // Restart prepares for a new stream header on the same connection (RFC 6120 §4.3.3). Bytes already buffered are kept:
 // clients pipeline.
-func (c *Conn) Restart() { panic("stream") }
-
-// StartTLS runs the server's handshake. It refuses, without reading further, when bytes of the peer are buffered that
-// were sent in the clear behind <starttls/> (RFC 6120 §5.4.3.3: STARTTLS injection). The caller has flushed <proceed/>.
-func (c *Conn) StartTLS(ctx context.Context, cfg *tls.Config) error { panic("stream") }
+func (c *Conn) Restart() {
+	c.readMu.Lock()
+	c.prefixes, c.begun, c.again = nil, false, true
+	if c.rd != nil {
+		c.rd.forget()
+	}
+	c.readMu.Unlock()
+	c.mu.Lock()
+	c.greeted, c.asked = false, stanza.JID{}
+	c.mu.Unlock()
+}
 
 // TLS returns the state of the connection's TLS, or nil without TLS.
-func (c *Conn) TLS() *tls.ConnectionState { panic("stream") }
+func (c *Conn) TLS() *tls.ConnectionState {
+	c.mu.Lock()
+	tc := c.tls
+	c.mu.Unlock()
+	if tc == nil {
+		return nil
+	}
+	st := tc.ConnectionState()
+	return &st
+}
 
 // ServerCertificate returns our own leaf certificate that this connection was shown, in DER; nil without TLS.
 // tls-server-end-point is made of it (RFC 5929 §4).
-func (c *Conn) ServerCertificate() []byte { panic("stream") }
+func (c *Conn) ServerCertificate() []byte { return c.wire.certificate() }
 
 // RemoteAddr returns the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { panic("stream") }
+func (c *Conn) RemoteAddr() net.Addr { return c.wire.RemoteAddr() }
 
-// Queue appends output: fn appends to the outbox and returns it. It never blocks. It fails with ErrSlow when the peer is
-// too far behind, and with ErrClosed. Nothing is sent until Flush, or until the batch of ctx is flushed; without a batch it
-// is flushed at once.
-func (c *Conn) Queue(ctx context.Context, fn func(dst []byte) []byte) error { panic("stream") }
-
-// Flush sends what is queued as far as the socket takes it, and leaves the rest to a goroutine. It never blocks.
-func (c *Conn) Flush() { panic("stream") }
-
-// Waiting returns the bytes queued and not yet taken by the socket.
-func (c *Conn) Waiting() int { panic("stream") }
-
-// CloseWith sends what is queued, then the stream error if there is one, then </stream:stream>, waits briefly for the
-// peer's, and closes the connection. It writes our header first where none was sent (RFC 6120 §4.9.1.2).
-func (c *Conn) CloseWith(e *Error) { panic("stream") }
-
-// Abort closes the connection without a word.
-func (c *Conn) Abort() { panic("stream") }
+// Done is closed when the connection is closed: at once after Abort, within closeTime after CloseWith.
+func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -7,3 +7,7 @@ var (
 	ErrSlow   = errors.New("stream: peer is too slow")
 	ErrClosed = errors.New("stream: closed")
 )
+
+// ErrInjected is what StartTLS returns when bytes were sent in the clear behind <starttls/>. There is nobody to tell: the
+// caller aborts the connection.
+var ErrInjected = errors.New("stream: bytes sent in the clear behind <starttls/>")

@@ -1,0 +1,301 @@
+package stream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/idna"
+)
+
+const (
+	checkEvery  = time.Second    // files are looked at no more often, however many handshakes there are
+	rereadEvery = 12 * time.Hour // and read again that often even if nothing changed, for what time alone changes
+	warnBefore  = 14 * 24 * time.Hour
+)
+
+// CertOptions say where certificates come from and who needs one.
+type CertOptions struct {
+	// Dir is the admin's directory: HOST.crt with HOST.key, or HOST/fullchain.pem with HOST/privkey.pem, or any pair
+	// whose certificate covers the host.
+	Dir string
+	// Generated is where certificates are kept that the server makes for hosts that have none. Empty: it makes none.
+	Generated string
+	// Hosts are those that need one; the first is shown to clients that ask for no host that is known.
+	Hosts  []string
+	Policy TLSPolicy
+	// ReadOnly looks without making or writing anything.
+	ReadOnly bool
+	Log      *slog.Logger
+}
+
+// CertProblem is a line for the admin about a host's certificate.
+type CertProblem struct {
+	Host    string
+	File    string // may be empty
+	Text    string
+	Warning bool // the certificate works all the same
+}
+
+func (p CertProblem) Error() string {
+	s := "certificate of " + p.Host + ": "
+	if p.File != "" {
+		s += p.File + ": "
+	}
+	return s + p.Text
+}
+
+// CertInfo describes a certificate in use.
+type CertInfo struct {
+	Host      string
+	File      string
+	Leaf      *x509.Certificate
+	Generated bool // self-signed, made by the server
+}
+
+// Certificates picks certificates by host name and rereads them when their files change. Connections that stand keep
+// what they were shown. A new file with a mistake is reported and leaves the old certificate in use.
+type Certificates struct {
+	set  atomic.Pointer[certSet]
+	next atomic.Int64 // when to look at the files again, in Unix nanoseconds
+
+	mu       sync.Mutex // guards what follows, and rereading
+	opt      CertOptions
+	problems []CertProblem
+	configs  map[configKey]*tls.Config
+}
+
+type configKey struct{ host, alpn string }
+
+// certSet is what handshakes see.
+type certSet struct {
+	byHost map[string]*certPair // by the host's name in ASCII
+	pairs  []*certPair
+	first  *certPair // for those who ask for no host that is known
+	hosts  []string  // keys of byHost in the order of the options
+	seen   string    // the state of the files
+	watch  []string  // the files looked at, whether they are there or not
+	read   time.Time
+}
+
+// OpenCertificates reads the certificates of all hosts. The error joins all problems that are not warnings, each a
+// CertProblem.
+func OpenCertificates(o CertOptions) (*Certificates, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Certificates{opt: o, configs: make(map[configKey]*tls.Config)}
+	s.set.Store(&certSet{})
+	if err := s.Reload(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Reload reads all certificates now. Hosts whose files have a mistake keep what they had; the error names them.
+func (s *Certificates) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.reread()
+	return err
+}
+
+// Update is Reload with other options. Where a host has no certificate at all, nothing changes.
+func (s *Certificates) Update(o CertOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.opt
+	if o.Log == nil {
+		o.Log = old.Log
+	}
+	s.opt = o
+	complete, err := s.reread()
+	if !complete {
+		s.opt = old
+		return err
+	}
+	clear(s.configs)
+	return err
+}
+
+// Problems returns what the last reading found, warnings included.
+func (s *Certificates) Problems() []CertProblem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.problems
+}
+
+// List returns the certificates in use, in the order of the hosts.
+func (s *Certificates) List() []CertInfo {
+	set := s.set.Load()
+	out := make([]CertInfo, 0, len(set.hosts))
+	for _, h := range set.hosts {
+		p := set.byHost[h]
+		out = append(out, CertInfo{h, p.crt, p.cert.Leaf, p.generated})
+	}
+	return out
+}
+
+// Config returns the configuration for handshakes: of STARTTLS on a stream to host, or of direct TLS (host empty) with
+// the ALPN protocol. It is the same for the same arguments, so that connections share it.
+func (s *Certificates) Config(host, alpn string) *tls.Config {
+	host = asciiHost(host)
+	if set := s.set.Load(); set.byHost[host] == nil {
+		host = "" // so that strangers' inventions fill no table
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := configKey{host, alpn}
+	cfg := s.configs[key]
+	if cfg == nil {
+		cfg = s.opt.Policy.Config(alpn)
+		cfg.GetCertificate = s.GetCertificate(host)
+		cfg = noting(cfg)
+		s.configs[key] = cfg
+	}
+	return cfg
+}
+
+// GetCertificate returns a function for tls.Config. The name that the client asks for decides (SNI, RFC 6066 §3), then
+// host, then the first host there is.
+func (s *Certificates) GetCertificate(host string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	host = asciiHost(host)
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		s.refresh(time.Now())
+		set := s.set.Load()
+		for _, name := range [...]string{strings.ToLower(hello.ServerName), host} {
+			if p := set.pick(name); p != nil {
+				return p.cert, nil
+			}
+		}
+		if set.first == nil {
+			return nil, errors.New("stream: no certificate")
+		}
+		return set.first.cert, nil
+	}
+}
+
+// pick returns the certificate of a host, or one that covers the name, such as that of a service of a host, or nil.
+func (set *certSet) pick(name string) *certPair {
+	if name == "" {
+		return nil
+	}
+	if p := set.byHost[name]; p != nil {
+		return p
+	}
+	for _, p := range set.pairs {
+		if p.cert.Leaf.VerifyHostname(name) == nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// refresh rereads the files if they changed, looking no more than once a second. One handshake does the work; others go
+// on with what there is.
+func (s *Certificates) refresh(now time.Time) {
+	next := s.next.Load()
+	if now.UnixNano() < next || !s.next.CompareAndSwap(next, now.Add(checkEvery).UnixNano()) || !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	set := s.set.Load()
+	if now.Sub(set.read) < rereadEvery && fileState(set.watch) == set.seen {
+		return
+	}
+	s.reread()
+	for _, p := range s.problems {
+		level := slog.LevelError
+		if p.Warning {
+			level = slog.LevelWarn
+		}
+		s.opt.Log.Log(context.Background(), level, "certificate: "+p.Text, "host", p.Host, "file", p.File)
+	}
+	for h, p := range s.set.Load().byHost {
+		if set.byHost[h] != p {
+			s.opt.Log.Info("certificate reread", "host", h, "file", p.crt, "expires", p.cert.Leaf.NotAfter)
+		}
+	}
+}
+
+// reread makes a new set, and puts it in force if every host has a certificate, be it the one it had. The caller holds mu.
+func (s *Certificates) reread() (complete bool, err error) {
+	now := time.Now()
+	s.next.Store(now.Add(checkEvery).UnixNano())
+	l := &certLoader{opt: &s.opt, now: now, tried: make(map[string]*certPair)}
+	l.look(s.opt.Dir)
+	old := s.set.Load()
+	set := &certSet{byHost: make(map[string]*certPair), read: now}
+	var errs []error
+	for _, host := range s.opt.Hosts {
+		name := asciiHost(host)
+		if set.byHost[name] != nil {
+			continue
+		}
+		p, problems := l.find(host)
+		l.problems = append(l.problems, problems...)
+		for _, pr := range problems {
+			if !pr.Warning {
+				errs = append(errs, pr)
+			}
+		}
+		had := old.byHost[name]
+		if p == nil {
+			p = had
+		}
+		if p == nil {
+			continue
+		}
+		p = p.sameAs(had)
+		set.byHost[name] = p
+		set.hosts = append(set.hosts, name)
+		set.pairs = append(set.pairs, p)
+	}
+	s.problems = l.problems
+	err = errors.Join(errs...)
+	for _, host := range s.opt.Hosts {
+		if set.byHost[asciiHost(host)] == nil && !s.opt.ReadOnly {
+			return false, err
+		}
+	}
+	if len(set.pairs) > 0 {
+		set.first = set.pairs[0]
+	}
+	// The state was taken before the files were read: a change while reading is seen next time.
+	set.watch, set.seen = l.watch, l.state()
+	s.set.Store(set)
+	return true, err
+}
+
+// fileState describes files as far as a change shows.
+func fileState(paths []string) string {
+	var b strings.Builder
+	for _, p := range paths {
+		b.WriteString(oneState(p))
+	}
+	return b.String()
+}
+
+func oneState(path string) string {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return "-;"
+	}
+	return fmt.Sprintf("%d,%d,%o;", fi.ModTime().UnixNano(), fi.Size(), fi.Mode())
+}
+
+// asciiHost returns a host name as it stands in certificates and SNI.
+func asciiHost(host string) string {
+	if a, err := idna.Lookup.ToASCII(host); err == nil {
+		return a
+	}
+	return strings.ToLower(host)
+}

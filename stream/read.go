@@ -1,0 +1,247 @@
+package stream
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Sizes of read buffers.
+const (
+	readSize  = 8 << 10
+	readSpare = 32 << 10 // a buffer that grew beyond it is not kept for others
+)
+
+// reader is all that reading needs while there are bytes: an idle connection has none.
+type reader struct {
+	b       []byte // what was read; the unhandled part begins at off
+	off     int
+	scanner stanza.Scanner
+	lim     *limits          // what the scanner has
+	ready   bool             // the scanner knows the stream
+	partial bool             // the scanner has seen the beginning of the element at off
+	st      [2]stanza.Stanza // the one handed out, and one for looking ahead
+	cur     int
+	ahead   bool // st[1-cur], n and err are the result of the scan at off
+	n       int
+	err     error
+}
+
+var readers = sync.Pool{New: func() any { return &reader{b: make([]byte, 0, readSize)} }}
+
+// acquire takes a reader for the connection and gives it the bytes that were read without one.
+func (c *Conn) acquire(b []byte) {
+	c.rd = readers.Get().(*reader)
+	c.rd.b = append(c.rd.b[:0], b...)
+}
+
+// release gives the reader back. The caller holds readMu.
+func (c *Conn) release() {
+	rd := c.rd
+	if rd == nil {
+		return
+	}
+	c.rd = nil
+	rd.forget()
+	rd.b, rd.off, rd.lim = rd.b[:0], 0, nil
+	if cap(rd.b) <= readSpare {
+		readers.Put(rd)
+	}
+}
+
+// forget drops what is known of the bytes, not the bytes.
+func (rd *reader) forget() { rd.ready, rd.partial, rd.ahead, rd.err = false, false, false, nil }
+
+// Read returns the next first-level element, valid until the next Read. Errors: stanza.ErrStreamEnd, *Error, or an I/O
+// error. After os.ErrDeadlineExceeded, when the deadline passed, reading can go on; after any other error it cannot.
+// An element that takes longer than Options.StanzaTime is an *Error connection-timeout.
+func (c *Conn) Read() (*stanza.Stanza, error) {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	for c.readErr == nil {
+		if c.closing.Load() {
+			return nil, c.why(ErrClosed)
+		}
+		if rd := c.rd; rd != nil {
+			if rd.off < len(rd.b) && !rd.ahead {
+				c.scan(rd)
+			}
+			if rd.ahead {
+				n, err := rd.n, rd.err
+				rd.ahead, rd.err = false, nil
+				if err == nil {
+					rd.off += n
+					rd.cur = 1 - rd.cur
+					c.stanzaBy = time.Time{}
+					return &rd.st[rd.cur], nil
+				}
+				if err == stanza.ErrStreamEnd {
+					c.ended.Store(true)
+				}
+				c.readErr = FromSyntax(err)
+				break
+			}
+		}
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, c.readErr
+}
+
+// scan looks for an element at rd.off. Where there is none yet, only white space is taken off.
+func (c *Conn) scan(rd *reader) {
+	if !rd.ready {
+		rd.ready = true
+		rd.scanner.Reset()
+		rd.scanner.DefaultNS = c.ns
+		rd.scanner.Prefixes(c.prefixes...)
+	}
+	if lim := c.lim.Load(); !rd.partial && lim != rd.lim {
+		rd.lim = lim
+		rd.scanner.Limits = lim.scan
+	}
+	rd.n, rd.err = rd.scanner.Scan(rd.b[rd.off:], &rd.st[1-rd.cur])
+	if rd.err != stanza.ErrMore {
+		rd.ahead, rd.partial = true, false
+		return
+	}
+	rd.off += rd.n
+	rd.err = nil
+	if rd.partial = rd.off < len(rd.b); rd.partial {
+		c.begin()
+	}
+}
+
+// begin starts the clock for an element that is not complete.
+func (c *Conn) begin() {
+	if c.stanzaTime > 0 && c.stanzaBy.IsZero() {
+		c.stanzaBy = time.Now().Add(c.stanzaTime)
+	}
+}
+
+// Buffered tells whether the next Read has its answer already, an element or an error: while it has, output can wait for
+// more. A part of an element does not count.
+func (c *Conn) Buffered() bool {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	rd := c.rd
+	if rd == nil || c.readErr != nil || !c.begun {
+		return false
+	}
+	if !rd.ahead && rd.off < len(rd.b) && !rd.partial {
+		c.scan(rd)
+	}
+	return rd.ahead
+}
+
+// fill waits for bytes. A connection with nothing pending waits without a buffer.
+func (c *Conn) fill() error {
+	if c.rd != nil && c.rd.off == len(c.rd.b) {
+		c.release()
+	}
+	if c.rd == nil {
+		n, err := c.receive(c.first[:])
+		if err != nil {
+			return err
+		}
+		c.acquire(c.first[:n])
+		return nil
+	}
+	rd := c.rd
+	if rd.off > 0 {
+		rd.b = rd.b[:copy(rd.b, rd.b[rd.off:])]
+		rd.off = 0
+	}
+	if len(rd.b) == cap(rd.b) {
+		// The scanner lets no element grow beyond its limit, so the buffer does not either.
+		size := 2 * cap(rd.b)
+		if max := c.lim.Load().scan.Size; max > len(rd.b) {
+			size = min(size, max+readSize)
+		}
+		rd.b = append(make([]byte, 0, size), rd.b...)
+	}
+	n, err := c.receive(rd.b[len(rd.b):cap(rd.b)])
+	rd.b = rd.b[:len(rd.b)+n]
+	return err
+}
+
+// receive reads into p, as much as the rate allows, and minds the deadlines.
+func (c *Conn) receive(p []byte) (int, error) {
+	for {
+		allowed, err := c.ration(len(p))
+		if err != nil {
+			return 0, err
+		}
+		if err := c.arm(); err != nil {
+			return 0, err
+		}
+		n, err := c.r.Read(p[:allowed])
+		if n > 0 {
+			c.tokens -= float64(n)
+			return n, nil // an error that came with them comes again
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if err := c.expired(); err != nil {
+				return 0, err
+			}
+		default:
+			return 0, c.why(err)
+		}
+	}
+}
+
+// arm sees to it that the socket's deadline is no later than those wanted. It may be earlier: then expired finds that
+// nothing is over yet, and the next arm sets it right. So a deadline that moves on with every stanza costs no timer.
+func (c *Conn) arm() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing.Load() {
+		return ErrClosed
+	}
+	want := c.deadline
+	if !c.stanzaBy.IsZero() && (want.IsZero() || c.stanzaBy.Before(want)) {
+		want = c.stanzaBy
+	}
+	if !want.IsZero() && (c.armed.IsZero() || want.Before(c.armed)) {
+		c.setDeadline(want)
+	}
+	return nil
+}
+
+// expired tells which deadline has passed, if any.
+func (c *Conn) expired() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing.Load() {
+		return ErrClosed
+	}
+	now := time.Now()
+	c.setDeadline(time.Time{})
+	switch {
+	case !c.stanzaBy.IsZero() && !now.Before(c.stanzaBy):
+		c.readErr = &Error{Condition: "connection-timeout", Text: "the element took too long to arrive"}
+		return c.readErr
+	case !c.deadline.IsZero() && !now.Before(c.deadline):
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// why returns the reason that a connection was given up for, where that is not the error of the read itself.
+func (c *Conn) why(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.cause != nil:
+		return c.cause
+	case c.closing.Load():
+		return ErrClosed
+	}
+	return err
+}
