@@ -1,15 +1,31 @@
 // Package c2s serves clients: a file per step of a client's life, from listener to outbox.
+//
+// # Implementation notes
+//
+//   - A client is a connection, a session is what survives it (XEP-0198 §5). One goroutine reads a connection; it starts
+//     afresh after the TLS handshake and after login, so that the stack those needed is not kept for hours.
+//   - Lock order: session.run, then session.mu; stream.Conn locks for itself. run is held while a stanza of the client is
+//     handled and while the session ends or moves to another connection, so h of XEP-0198 is exact and nothing happens
+//     after the end. mu is held for bookkeeping only, never while hooks or the router run.
+//   - A session ends in exactly one place, session.end; a module that calls Close never waits for it.
+//   - No timer and no goroutine belongs to an idle connection: time is kept by one read deadline (idle.go). A hibernated
+//     session has one timer.
 package c2s
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stream"
 )
 
 // Router is what c2s needs of the router beyond what modules see of it. *router.Router implements it.
@@ -23,6 +39,8 @@ type Router interface {
 	Remove(s modules.Session)
 	// PresenceChanged reorders the account's sessions after the session's Presence changed.
 	PresenceChanged(s modules.Session)
+	// Redeliver takes a stanza back that a session had taken and its client never acknowledged (XEP-0198 §4).
+	Redeliver(ctx context.Context, p *modules.Packet)
 }
 
 // Options are what a Server works with.
@@ -41,18 +59,156 @@ type Options struct {
 // Server accepts clients.
 type Server struct{ server }
 
-type server struct{}
+type server struct {
+	o      Options
+	log    *slog.Logger
+	policy atomic.Pointer[policy]
+
+	ctx    context.Context // of all handlers; ends when Shutdown has done what it can
+	cancel context.CancelFunc
+	stop   chan struct{} // closed when Shutdown begins
+
+	gate    gate
+	resume  resumable
+	binding [64]sync.Mutex // by account: makes limit and conflict checks of bind one step
+	slots   chan struct{}  // handshakes that run
+	seq     atomic.Uint64  // of session ids
+	panics  atomic.Uint64
+
+	mu        sync.Mutex
+	stopped   bool
+	listeners map[net.Listener]struct{}
+	wg        sync.WaitGroup // reading goroutines, and sessions on their way to the end
+}
 
 // New makes a server; Serve gives it listeners.
-func New(o Options) *Server { panic("c2s") }
+func New(o Options) *Server {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{server{o: o, log: o.Log, stop: make(chan struct{}), listeners: map[net.Listener]struct{}{}}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.policy.Store(newPolicy(o.Config))
+	s.slots = make(chan struct{}, handshakes())
+	s.gate.init()
+	s.resume.init()
+	return s
+}
 
-// Serve accepts connections until the listener is closed or Shutdown is called. direct: TLS at once (XEP-0368).
-func (s *Server) Serve(l net.Listener, direct bool) error { panic("c2s") }
+// Reload puts limits and login policy of a new configuration in force: for new connections at once; standing ones keep
+// the limits they began with, and what is asked anew each time (resource conflicts, numbers of sessions) changes at once.
+func (s *Server) Reload(cfg *config.Config) { s.policy.Store(newPolicy(cfg)) }
 
-// Reload puts limits and login policy of a new configuration in force, for new connections at once and for standing ones
-// where it can be.
-func (s *Server) Reload(cfg *config.Config) { panic("c2s") }
+// Stats are numbers for the admin.
+type Stats struct {
+	Connections int    // open, logged in or not
+	Waiting     int    // of these, not yet logged in
+	Hibernated  int    // sessions that wait to be resumed
+	Panics      uint64 // streams that ended by a mistake of ours
+}
+
+// Stats returns what the server is doing now.
+func (s *Server) Stats() Stats {
+	all, waiting := s.gate.count()
+	return Stats{all, waiting, s.resume.hibernated(), s.panics.Load()}
+}
+
+var errShutdown = &stream.Error{Condition: "system-shutdown"} // RFC 6120 §4.9.3.20
 
 // Shutdown stops accepting, ends all streams with system-shutdown (RFC 6120 §4.9.3.20), hands unacknowledged messages on,
 // and returns when all is done or ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error { panic("c2s") }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.stopped
+	if first {
+		s.stopped = true
+		close(s.stop)
+		for l := range s.listeners {
+			l.Close()
+		}
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if first {
+			s.endAll()
+		}
+		s.wg.Wait()
+	}()
+	select {
+	case <-done:
+		s.cancel()
+		return nil
+	case <-ctx.Done():
+		s.cancel()
+		for _, c := range s.gate.all() {
+			c.sc.Abort()
+		}
+		return ctx.Err()
+	}
+}
+
+// endAll ends every connection and every hibernated session, a few at a time.
+func (s *server) endAll() {
+	slots := make(chan struct{}, 32)
+	var wg sync.WaitGroup
+	run := func(fn func()) {
+		slots <- struct{}{}
+		wg.Go(func() { fn(); <-slots })
+	}
+	clients := s.gate.all()
+	for _, c := range clients {
+		run(func() {
+			if ses := c.sess.Load(); ses != nil {
+				ses.end(errShutdown)
+			}
+			c.sc.CloseWith(errShutdown)
+		})
+	}
+	for _, ses := range s.resume.sessions() {
+		run(func() { ses.end(errShutdown) })
+	}
+	wg.Wait()
+	for _, c := range clients {
+		<-c.sc.Done()
+	}
+}
+
+// track counts a goroutine that Shutdown waits for; false: too late, the server is stopping.
+func (s *server) track() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+// stopping tells whether Shutdown has begun.
+func (s *server) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits, or returns false when the server stops.
+func (s *server) pause(d time.Duration) bool {
+	if d <= 0 {
+		return !s.stopping()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.stop:
+		return false
+	}
+}
+
+var errStopped = errors.New("c2s: server is stopping")

@@ -1,0 +1,252 @@
+package c2s
+
+import (
+	"container/list"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
+)
+
+// client is a connection and how far it has come. All but sess and lastIn belongs to the reading goroutine.
+type client struct {
+	srv     *server
+	policy  *policy
+	sc      *stream.Conn
+	id      uint64
+	visitor netip.Addr
+	place   *list.Element // among those that wait; of gate
+
+	state stream.State
+	lang  string       // xml:lang of the stream (RFC 6120 §4.7.4)
+	n     *negotiation // until a resource is bound
+	ident auth.Identity
+
+	sess   atomic.Pointer[session]
+	lastIn atomic.Int64 // when the client was heard last, in Unix nanoseconds
+	pinged bool
+
+	batch stream.Batch
+	ctx   context.Context // carries batch
+	pkt   modules.Packet  // of the stanza being handled
+}
+
+// negotiation is what only a client that has no resource yet needs.
+type negotiation struct {
+	conn     auth.Conn
+	direct   bool // direct TLS, whose handshake is still to come
+	header   bool // a stream header is due
+	started  time.Time
+	deadline time.Time
+	attempt  *attempt
+	tries    int // failed logins
+}
+
+func (s *server) newClient(nc net.Conn, from netip.Addr, p *policy, direct bool) *client {
+	now := time.Now()
+	c := &client{srv: s, policy: p, id: s.seq.Add(1), visitor: from, sc: stream.NewConn(nc, p.stream())}
+	c.n = &negotiation{direct: direct, header: true, started: now}
+	c.n.conn.Remote = nc.RemoteAddr()
+	c.ctx = stream.WithBatch(s.ctx, &c.batch)
+	c.lastIn.Store(now.UnixNano())
+	c.until(time.Duration(p.HandshakeTimeout))
+	return c
+}
+
+// until sets the deadline of a step, counted from the connection's begin: trickling bytes wins no time.
+func (c *client) until(d time.Duration) {
+	c.n.deadline = c.n.started.Add(d)
+	c.sc.SetReadDeadline(c.n.deadline)
+}
+
+// errFresh asks run to go on on a goroutine with a small stack.
+var errFresh = errors.New("c2s: go on on a fresh goroutine")
+
+// errReplaced ends a connection whose session has ended or moved to another connection.
+var errReplaced = errors.New("c2s: session has gone elsewhere")
+
+var errTimeout = &stream.Error{Condition: "connection-timeout"} // RFC 6120 §4.9.3.4
+
+// run serves a connection to its end.
+func (c *client) run() {
+	err := c.read()
+	if err == errFresh {
+		c.pause()
+		go c.run()
+		return
+	}
+	c.finish(err)
+}
+
+// read is the reading goroutine's loop.
+func (c *client) read() error {
+	if c.n != nil && c.n.direct {
+		if err := c.directTLS(); err != nil {
+			return err
+		}
+	}
+	for {
+		if c.n != nil && c.n.header {
+			if err := c.open(); err != nil {
+				return err
+			}
+			c.pause()
+			continue
+		}
+		st, err := c.sc.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = c.silence(time.Now())
+			c.pause()
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.element(st); err != nil {
+			return err
+		}
+		c.pause()
+	}
+}
+
+// pause flushes what handlers queued, unless there is another element to handle at once.
+func (c *client) pause() {
+	if !c.sc.Buffered() {
+		c.batch.Flush()
+	}
+}
+
+// element deals with one first-level element. A mistake of ours ends this stream and nothing else.
+func (c *client) element(st *stanza.Stanza) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = c.panicked(r)
+		}
+	}()
+	if s := c.sess.Load(); s != nil {
+		c.lastIn.Store(time.Now().UnixNano())
+		c.pinged = false
+		return s.handle(c, st)
+	}
+	return c.negotiate(st)
+}
+
+// panicked notes a mistake of ours. The value is not logged as it is: it may quote what the client sent.
+func (c *client) panicked(r any) error {
+	c.srv.panics.Add(1)
+	what := "panic"
+	if e, ok := r.(error); ok && isRuntime(e) {
+		what = e.Error()
+	}
+	c.log().Error("stream ended by a mistake of the server", "what", what, "stack", string(debug.Stack()))
+	return &stream.Error{Condition: "internal-server-error"} // RFC 6120 §4.9.3.8
+}
+
+func isRuntime(err error) bool {
+	_, ok := err.(interface{ RuntimeError() })
+	return ok
+}
+
+// finish ends a connection, for whatever reason.
+func (c *client) finish(err error) {
+	defer c.srv.wg.Done()
+	defer c.srv.gate.leave(c)
+	c.batch.Flush()
+	s := c.sess.Load()
+	var se *stream.Error
+	switch {
+	case err == errReplaced: // whoever took the session closes the connection
+	case errors.As(err, &se) && se.Condition != errTimeout.Condition:
+		if s != nil {
+			s.end(se)
+		}
+		c.sc.CloseWith(se)
+	case err == stanza.ErrStreamEnd, err == errClose: // RFC 6120 §4.4
+		if s != nil {
+			s.end(nil)
+		}
+		c.sc.CloseWith(nil)
+	default: // XEP-0198 §6: the stream is unfinished
+		if s != nil {
+			s.lost(c)
+		}
+		switch {
+		case se != nil:
+			c.sc.CloseWith(se)
+		case err == io.EOF: // who has only stopped sending still gets what is on its way
+			c.sc.CloseWith(nil)
+		default:
+			c.sc.Abort()
+		}
+	}
+	if c.n != nil && c.state&stream.Authenticated == 0 {
+		c.log().Debug("connection ended before login", "why", reason(err))
+	}
+}
+
+// reason says why a connection ended, without quoting the peer.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	var se *stream.Error
+	if errors.As(err, &se) {
+		return se.Condition
+	}
+	return err.Error()
+}
+
+// errClose ends a stream without a stream error.
+var errClose = errors.New("c2s: close")
+
+// log returns the logger of this client's lines.
+func (c *client) log() *slog.Logger {
+	l := c.srv.log.With("id", sessionID(c.id))
+	if c.n != nil && c.n.conn.Host != "" {
+		return l.With("host", c.n.conn.Host)
+	}
+	if c.ident.JID.Domain() != "" {
+		return l.With("host", c.ident.JID.Domain())
+	}
+	return l
+}
+
+// table is that of the client's host. A host that is gone from the configuration ends its streams (RFC 6120 §4.9.3.5).
+func (c *client) table() (*modules.Table, error) {
+	host := c.ident.JID.Domain()
+	if c.n != nil {
+		host = c.n.conn.Host
+	}
+	if t := c.srv.o.Router.Table(host); t != nil {
+		return t, nil
+	}
+	return nil, &stream.Error{Condition: "host-gone"}
+}
+
+// queue sends something that is no stanza.
+func (c *client) queue(fn func(dst []byte) []byte) error { return c.sc.Queue(c.ctx, fn) }
+
+func (c *client) say(xml string) error {
+	return c.queue(func(dst []byte) []byte { return append(dst, xml...) })
+}
+
+func sessionID(id uint64) string { return "c2s-" + strconv.FormatUint(id, 36) }
+
+// token returns 130 random bits, fit for attributes.
+func token() string { return rand.Text() }

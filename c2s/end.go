@@ -1,0 +1,111 @@
+package c2s
+
+import (
+	"context"
+	"time"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
+)
+
+// Close implements modules.Session. The end runs on a goroutine of its own: who calls may be handling a stanza of this
+// very session.
+func (s *session) Close(e *stream.Error) { s.leave(e) }
+
+// leave starts the end of a session from anywhere.
+func (s *session) leave(e *stream.Error) {
+	if !s.srv.track() {
+		return // Shutdown ends it
+	}
+	go func() {
+		defer s.srv.wg.Done()
+		s.end(e)
+	}()
+}
+
+// end ends a session for good, whatever state it is in. It returns when the session is gone; only the first call does
+// something. It must not be called by who handles a stanza of this session.
+func (s *session) end(e *stream.Error) { s.endIf(e, func() bool { return true }) }
+
+// endIf is end on a condition, which is asked under both locks.
+func (s *session) endIf(e *stream.Error, ok func() bool) {
+	s.run.Lock()
+	s.mu.Lock()
+	if s.closed || !ok() {
+		s.mu.Unlock()
+		s.run.Unlock()
+		return
+	}
+	s.closed = true
+	c, m := s.client, s.sm
+	s.client, s.csi = nil, nil
+	s.mu.Unlock()
+	if c != nil {
+		c.sc.CloseWith(e)
+	}
+	if m != nil {
+		m.stop()
+		s.srv.resume.remove(s, m)
+	}
+	var batch stream.Batch
+	ctx := stream.WithBatch(s.srv.ctx, &batch)
+	s.vanish(ctx)
+	s.run.Unlock()
+	if m != nil {
+		s.handBack(ctx, m)
+	}
+	batch.Flush()
+}
+
+// vanish tells everybody that the session is gone (RFC 6121 §4.5.4).
+func (s *session) vanish(ctx context.Context) {
+	defer s.rescue()
+	r := s.srv.o.Router
+	t := r.Table(s.jid.Domain())
+	was := s.presence.Swap(nil)
+	r.Remove(s)
+	if t == nil {
+		return
+	}
+	if was != nil {
+		st := stanza.New(stanza.KindPresence, stanza.TypeUnavailable, "", s.jid, stanza.JID{}, nil)
+		t.Hooks.Presence.Run(ctx, modules.Presence{Session: s, Stanza: st, Was: was})
+	}
+	t.Hooks.SessionClosed.Run(ctx, s)
+}
+
+// handBack gives away what the client has not acknowledged (XEP-0198 §4), with the time it was first sent.
+func (s *session) handBack(ctx context.Context, m *sm) {
+	defer s.rescue()
+	now := time.Now()
+	for i := range m.len() {
+		e := m.at(i)
+		st, err := stanza.Parse(e.raw)
+		if err != nil {
+			continue // it was a stanza when it was queued
+		}
+		if st.Kind == stanza.KindMessage {
+			stamp(st, s.jid.Host(), e, now)
+		}
+		s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid})
+	}
+	m.drop(m.len())
+}
+
+// rescue keeps a mistake in a module from ending more than what it was called for.
+func (s *session) rescue() {
+	if r := recover(); r != nil {
+		(&client{srv: s.srv, id: s.id, ident: s.ident}).panicked(r)
+	}
+}
+
+// stamp says when a stanza was first sent to the client, where that was a while ago and nobody has said so (XEP-0203).
+func stamp(st *stanza.Stanza, from stanza.JID, e *unacked, now time.Time) {
+	if at := e.time(); now.Sub(at) >= delayed && !st.Has(stanza.NSDelay, "delay") {
+		st.Add(stanza.AppendDelay(nil, from, at, ""))
+	}
+}
+
+// delayed is how late a stanza may be without a stamp.
+const delayed = 5 * time.Second

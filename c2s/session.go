@@ -1,0 +1,251 @@
+package c2s
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
+)
+
+// session is a client's session with a bound resource. It implements modules.Session.
+type session struct {
+	srv      *server
+	id       uint64
+	jid      stanza.JID
+	ident    auth.Identity
+	started  time.Time
+	presence atomic.Pointer[modules.PresenceState]
+	asleep   atomic.Bool // hibernated
+
+	// run is held while a stanza of the client is handled, and while the session begins, ends, or changes its connection.
+	run sync.Mutex
+
+	mu      sync.Mutex
+	client  *client // nil while hibernated and after the end
+	closed  bool
+	leaving bool // the end has been asked for
+	sm      *sm  // nil unless XEP-0198 is on
+	csi     *csi // nil unless the client is inactive (XEP-0352)
+	values  map[any]any
+}
+
+func newSession(c *client, jid stanza.JID) *session {
+	return &session{srv: c.srv, id: c.id, jid: jid, ident: c.ident, started: time.Now(), client: c}
+}
+
+// ID implements modules.Session.
+func (s *session) ID() string { return sessionID(s.id) }
+
+// JID implements modules.Session.
+func (s *session) JID() stanza.JID { return s.jid }
+
+// Presence implements modules.Session.
+func (s *session) Presence() *modules.PresenceState { return s.presence.Load() }
+
+// Hibernated implements modules.Session.
+func (s *session) Hibernated() bool { return s.asleep.Load() }
+
+// Value implements modules.Session.
+func (s *session) Value(key any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.values[key]
+}
+
+// SetValue implements modules.Session.
+func (s *session) SetValue(key, value any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.values == nil {
+		s.values = map[any]any{}
+	}
+	s.values[key] = value
+}
+
+// Info implements modules.Session.
+func (s *session) Info() modules.SessionInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := modules.SessionInfo{
+		Mechanism: s.ident.Mechanism, Details: s.ident.Details, Started: s.started,
+		SM: s.sm != nil, Inactive: s.csi != nil,
+	}
+	if c := s.client; c != nil {
+		i.Remote, i.TLS = c.sc.RemoteAddr(), c.sc.TLS()
+		i.LastIn = time.Unix(0, c.lastIn.Load())
+		i.Waiting = c.sc.Waiting()
+	}
+	if s.sm != nil {
+		i.Unacked = s.sm.len()
+		if s.client == nil {
+			i.LastIn = s.sm.since
+		}
+	}
+	return i
+}
+
+// handle deals with what the client sends once it has a resource. An error ends the stream.
+func (s *session) handle(c *client, st *stanza.Stanza) error {
+	s.run.Lock()
+	defer s.run.Unlock()
+	if !s.on(c) {
+		return errReplaced
+	}
+	if st.Kind == stanza.KindOther {
+		return s.nonza(c, st)
+	}
+	if err := s.stanza(c, st); err != nil {
+		return err
+	}
+	s.handled()
+	return nil
+}
+
+// on tells whether the session is still that of the connection.
+func (s *session) on(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client == c && !s.closed
+}
+
+// nonza deals with first-level elements that are no stanzas.
+func (s *session) nonza(c *client, st *stanza.Stanza) error {
+	switch st.NS {
+	case stanza.NSSM:
+		return s.manage(c, st)
+	case stanza.NSCSI:
+		switch st.Name {
+		case "active":
+			s.setActive(c)
+			return nil
+		case "inactive":
+			s.setInactive()
+			return nil
+		}
+	case stanza.NSSASL:
+		return &stream.Error{Condition: "policy-violation", Text: "already logged in"}
+	}
+	return unsupported // RFC 6120 §4.9.3.24
+}
+
+// stanza sends a stanza of the client's on its way (RFC 6120 §8.1, §10.3).
+func (s *session) stanza(c *client, st *stanza.Stanza) error {
+	if st.NS != stanza.NSClient {
+		return &stream.Error{Condition: "invalid-namespace"} // RFC 6120 §4.8.3
+	}
+	// RFC 6120 §8.1.2.1: a client speaks for itself alone.
+	if from := st.From(); from != s.jid && (!from.IsZero() || given(st, "from")) && from != s.jid.Bare() {
+		return &stream.Error{Condition: "invalid-from"} // RFC 6120 §4.9.3.9
+	}
+	st.SetFrom(s.jid)
+	st.SetLang(c.lang) // RFC 6120 §8.1.5
+	p := &c.pkt
+	*p = modules.Packet{Stanza: st, From: s.jid, To: st.To(), Origin: s}
+	r := s.srv.o.Router
+	if e := s.check(p); e != nil {
+		r.Bounce(c.ctx, p, e)
+		return nil
+	}
+	t, err := c.table()
+	if err != nil {
+		return err
+	}
+	if st.Kind == stanza.KindIQ && st.Has(stanza.NSSession, "session") && (p.To.IsZero() || p.To == s.jid.Host()) {
+		// COMPAT: clients of RFC 3921 §3 ask for a session; there has been one since the resource was bound.
+		s.Send(c.ctx, st.Result(nil))
+		return nil
+	}
+	if p.To.IsZero() && st.Kind != stanza.KindPresence {
+		p.To = s.jid.Bare() // RFC 6120 §10.3.1, §10.3.3: for the client's own account
+	}
+	if err := t.Hooks.Outgoing.Run(c.ctx, p); err != nil {
+		if err != modules.Done {
+			r.Bounce(c.ctx, p, s.srv.stanzaError(p, err))
+		}
+		return nil
+	}
+	if st.Kind == stanza.KindPresence && p.To.IsZero() {
+		s.setPresence(c.ctx, t, st.Retain())
+		return nil
+	}
+	r.Route(c.ctx, p)
+	return nil
+}
+
+func given(st *stanza.Stanza, attr string) bool { _, ok := st.Attr(attr); return ok }
+
+// check is the syntax of stanzas as far as it is the server's business.
+func (s *session) check(p *modules.Packet) *stanza.Error {
+	st := p.Stanza
+	if p.To.IsZero() && given(st, "to") {
+		return stanza.Err(stanza.JIDMalformed, "") // RFC 6120 §8.3.3.8
+	}
+	switch st.Kind {
+	case stanza.KindIQ: // RFC 6120 §8.2.3
+		switch st.Type {
+		case stanza.TypeGet, stanza.TypeSet:
+			if len(st.Children) != 1 {
+				return stanza.Err(stanza.BadRequest, "a request has one child")
+			}
+		case stanza.TypeResult, stanza.TypeError:
+		default:
+			return stanza.Err(stanza.BadRequest, "an iq is get, set, result or error")
+		}
+		if st.ID() == "" {
+			return stanza.Err(stanza.BadRequest, "an iq has an id")
+		}
+	case stanza.KindPresence:
+		switch st.Type {
+		case stanza.TypeUnknown: // RFC 6121 §4.7.1
+			return stanza.Err(stanza.BadRequest, "no such type of presence")
+		case stanza.TypeNone, stanza.TypeUnavailable:
+			if _, ok := priority(st); !ok {
+				return stanza.Err(stanza.BadRequest, "priority is -128 to 127") // RFC 6121 §4.7.2.3
+			}
+		default:
+			if p.To.IsZero() {
+				return stanza.Err(stanza.BadRequest, "whose?")
+			}
+		}
+	}
+	return nil
+}
+
+// priority reads a presence's priority (RFC 6121 §4.7.2.3).
+func priority(st *stanza.Stanza) (int8, bool) {
+	if !st.Has("", "priority") {
+		return 0, true
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(st.Text("priority")), 10, 8)
+	return int8(n), err == nil
+}
+
+// setPresence changes what the session tells all its contacts (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
+func (s *session) setPresence(ctx context.Context, t *modules.Table, st *stanza.Stanza) {
+	var now *modules.PresenceState
+	if st.Type == stanza.TypeNone {
+		prio, _ := priority(st)
+		now = &modules.PresenceState{Priority: prio, Stanza: st, Since: time.Now()}
+	}
+	was := s.presence.Swap(now)
+	s.srv.o.Router.PresenceChanged(s)
+	t.Hooks.Presence.Run(ctx, modules.Presence{Session: s, Stanza: st, Was: was})
+}
+
+// stanzaError turns a handler's error into the answer. One that is not made for the wire is ours to log.
+func (s *server) stanzaError(p *modules.Packet, err error) *stanza.Error {
+	var e *stanza.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	s.log.Error("stanza not handled", "stanza", p.Stanza.String(), "err", err)
+	return stanza.Err(stanza.InternalServerError, "")
+}
