@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -27,11 +28,11 @@ type CertOptions struct {
 	// Dir is the admin's directory: HOST.crt with HOST.key, or HOST/fullchain.pem with HOST/privkey.pem, or any pair
 	// whose certificate covers the host.
 	Dir string
-	// Generated is where certificates are kept that the server makes for hosts that have none. Empty: it makes none.
-	Generated string
+	// SelfSigned makes one for a host that has none, and keeps it in MadeDir.
+	SelfSigned bool
+	MadeDir    string
 	// Hosts are those that need one; the first is shown to clients that ask for no host that is known.
-	Hosts  []string
-	Policy TLSPolicy
+	Hosts []string
 	// ReadOnly looks without making or writing anything.
 	ReadOnly bool
 	Log      *slog.Logger
@@ -43,6 +44,7 @@ type CertProblem struct {
 	File    string // may be empty
 	Text    string
 	Warning bool // the certificate works all the same
+	none    bool // there is none at all
 }
 
 func (p CertProblem) Error() string {
@@ -70,10 +72,8 @@ type Certificates struct {
 	mu       sync.Mutex // guards what follows, and rereading
 	opt      CertOptions
 	problems []CertProblem
-	configs  map[configKey]*tls.Config
+	configs  map[string]*tls.Config // what ServerTLS made, by all it depends on
 }
-
-type configKey struct{ host, alpn string }
 
 // certSet is what handshakes see.
 type certSet struct {
@@ -92,24 +92,17 @@ func OpenCertificates(o CertOptions) (*Certificates, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Certificates{opt: o, configs: make(map[configKey]*tls.Config)}
+	s := &Certificates{opt: o, configs: make(map[string]*tls.Config)}
 	s.set.Store(&certSet{})
-	if err := s.Reload(); err != nil {
+	if err := s.Reload(o); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Reload reads all certificates now. Hosts whose files have a mistake keep what they had; the error names them.
-func (s *Certificates) Reload() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.reread()
-	return err
-}
-
-// Update is Reload with other options. Where a host has no certificate at all, nothing changes.
-func (s *Certificates) Update(o CertOptions) error {
+// Reload reads all certificates now, with options that may differ. Hosts whose files have a mistake keep what they had;
+// the error names them. If a host has nothing at all, nothing changes.
+func (s *Certificates) Reload(o CertOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.opt
@@ -142,26 +135,6 @@ func (s *Certificates) List() []CertInfo {
 		out = append(out, CertInfo{h, p.crt, p.cert.Leaf, p.generated})
 	}
 	return out
-}
-
-// Config returns the configuration for handshakes: of STARTTLS on a stream to host, or of direct TLS (host empty) with
-// the ALPN protocol. It is the same for the same arguments, so that connections share it.
-func (s *Certificates) Config(host, alpn string) *tls.Config {
-	host = asciiHost(host)
-	if set := s.set.Load(); set.byHost[host] == nil {
-		host = "" // so that strangers' inventions fill no table
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := configKey{host, alpn}
-	cfg := s.configs[key]
-	if cfg == nil {
-		cfg = s.opt.Policy.Config(alpn)
-		cfg.GetCertificate = s.GetCertificate(host)
-		cfg = noting(cfg)
-		s.configs[key] = cfg
-	}
-	return cfg
 }
 
 // GetCertificate returns a function for tls.Config. The name that the client asks for decides (SNI, RFC 6066 §3), then
@@ -298,4 +271,22 @@ func asciiHost(host string) string {
 		return a
 	}
 	return strings.ToLower(host)
+}
+
+// FindCertificate looks, without making anything, which certificate a host would have: the file, and what is wrong with it.
+// The error is fs.ErrNotExist where there is none.
+func FindCertificate(o CertOptions, host string) (leaf *x509.Certificate, file string, err error) {
+	o.ReadOnly = true
+	l := &certLoader{opt: &o, now: time.Now(), tried: make(map[string]*certPair)}
+	p, problems := l.find(host)
+	if p != nil {
+		return p.cert.Leaf, p.crt, nil
+	}
+	for _, pr := range problems {
+		if pr.none {
+			return nil, "", fmt.Errorf("%w (%w)", pr, fs.ErrNotExist)
+		}
+		return nil, pr.File, pr
+	}
+	return nil, "", fs.ErrNotExist
 }

@@ -86,14 +86,14 @@ func (l *certLoader) find(host string) (*certPair, []CertProblem) {
 			return l.check(p, host, ascii)
 		}
 	}
-	if l.opt.Generated != "" {
+	if l.opt.SelfSigned && l.opt.MadeDir != "" {
 		return l.own(host, ascii)
 	}
 	where := l.opt.Dir
 	if where == "" {
 		where = "the directory of [tls] certificates"
 	}
-	return nil, []CertProblem{{Host: host, Text: fmt.Sprintf(
+	return nil, []CertProblem{{Host: host, none: true, Text: fmt.Sprintf(
 		"there is none: put %s.crt and %s.key, or %s/fullchain.pem and %s/privkey.pem, into %s (or set self_signed = true in [tls] for private use)",
 		host, host, host, host, where)}}
 }

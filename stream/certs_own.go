@@ -24,7 +24,7 @@ const (
 
 // own returns the certificate that the server made for a host, and makes or renews it where it must.
 func (l *certLoader) own(host, ascii string) (*certPair, []CertProblem) {
-	at := filepath.Join(l.opt.Generated, ascii)
+	at := filepath.Join(l.opt.MadeDir, ascii)
 	crt, key := at+".crt", at+".key"
 	l.look(crt)
 	l.look(key)
@@ -41,7 +41,7 @@ func (l *certLoader) own(host, ascii string) (*certPair, []CertProblem) {
 		}
 	}
 	if l.opt.ReadOnly {
-		return nil, []CertProblem{{Host: host, Warning: true, Text: "there is none: the server will make one when it starts"}}
+		return nil, []CertProblem{{Host: host, Warning: true, none: true, Text: "there is none: the server will make one when it starts"}}
 	}
 	if err := makeCertificate(l.now, ascii, crt, key); err != nil {
 		return nil, []CertProblem{{Host: host, File: crt, Text: "cannot make a certificate: " + err.Error()}}

@@ -21,27 +21,27 @@ const (
 	dhPEMType2 = "X9.42 DH PARAMETERS"
 )
 
-// CheckDHParamFile reads a file of Diffie-Hellman parameters and checks it as CheckDHParam does.
-func CheckDHParamFile(path string) (bits int, err error) {
+// CheckDHParam reads a file of Diffie-Hellman parameters and checks it as ParseDHParam does. It takes a second or so.
+func CheckDHParam(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxDHFile))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if bits, err = CheckDHParam(data); err != nil {
-		return 0, fmt.Errorf("%s: %w", path, err)
+	if _, err = ParseDHParam(data); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return bits, nil
+	return nil
 }
 
-// CheckDHParam checks Diffie-Hellman parameters in PEM (PKCS #3): the prime must be safe, have 2048 bits or more, and the
-// generator must be one. It returns the bits of the prime. It takes a second or so. Go offers no finite-field
+// ParseDHParam checks Diffie-Hellman parameters in PEM (PKCS #3): the prime must be safe, have 2048 bits or more, and the
+// generator must be one. It returns the bits of the prime. Go offers no finite-field
 // Diffie-Hellman (RFC 9325 §4.1), so that no connection uses them; a bad file is a mistake all the same.
-func CheckDHParam(data []byte) (bits int, err error) {
+func ParseDHParam(data []byte) (bits int, err error) {
 	block, _ := pem.Decode(data)
 	switch {
 	case block == nil:

@@ -99,6 +99,56 @@ func (p TLSPolicy) Config(alpn string) *tls.Config {
 	return cfg
 }
 
+// TLSOptions are what a configuration for handshakes depends on.
+type TLSOptions struct {
+	Profile      string   // see ParseTLSPolicy, which has approved it
+	Curves       []string // as well
+	Certificates *Certificates
+	Host         string // of the stream's to, for STARTTLS by clients that name no host (SNI)
+	Direct       bool   // direct TLS (XEP-0368): the client may name its protocol
+	ALPN         string // with Direct: xmpp-client or xmpp-server
+}
+
+// ServerTLS returns the configuration for a handshake. It is the same for the same options, so that connections share it.
+// A policy that ParseTLSPolicy refuses counts as intermediate.
+func ServerTLS(o TLSOptions) *tls.Config {
+	s := o.Certificates
+	host := asciiHost(o.Host)
+	if s.set.Load().byHost[host] == nil {
+		host = "" // so that strangers' inventions fill no table
+	}
+	if !o.Direct {
+		o.ALPN = ""
+	}
+	key := strings.Join(append([]string{host, o.ALPN, o.Profile}, o.Curves...), " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg := s.configs[key]
+	if cfg == nil {
+		p, err := ParseTLSPolicy(o.Profile, o.Curves)
+		if err != nil {
+			p, _ = ParseTLSPolicy("intermediate", nil)
+		}
+		cfg = p.Config(o.ALPN)
+		cfg.GetCertificate = s.GetCertificate(host)
+		cfg = noting(cfg)
+		s.configs[key] = cfg
+	}
+	return cfg
+}
+
+// TLSVersionName names a version for people.
+func TLSVersionName(v uint16) string { return tls.VersionName(v) }
+
+// DescribeProfile says in words what a profile and curves mean, a line for each point, or what is wrong with them.
+func DescribeProfile(profile string, curves []string) []string {
+	p, err := ParseTLSPolicy(profile, curves)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return p.Describe()
+}
+
 // Describe says in words what the policy means, a line for each point.
 func (p TLSPolicy) Describe() []string {
 	lines := []string{"profile " + p.Profile}
