@@ -79,8 +79,8 @@ func notURIs() (no [256]bool) {
 
 // skipPlain returns the offset of the first byte from i on that its class does not call plain.
 func skipPlain(b []byte, i int, class *[256]byte) int {
-	for ; i+8 <= len(b); i += 8 {
-		if p := b[i : i+8]; class[p[0]]|class[p[1]]|class[p[2]]|class[p[3]]|class[p[4]]|class[p[5]]|class[p[6]]|class[p[7]] != plain {
+	for ; i+4 <= len(b); i += 4 {
+		if p := b[i : i+4]; class[p[0]]|class[p[1]]|class[p[2]]|class[p[3]] != plain {
 			break
 		}
 	}
@@ -166,27 +166,10 @@ func xmlChar(r rune) bool {
 
 // nameRune tells whether a character outside ASCII may stand in a name, at its start or behind it.
 //
-// XML 1.0 has two answers: the fourth edition's tables (appendix B), which are Unicode 2.0's letters, and the fifth
-// edition's wide ranges (§2.3), of which they are a part. Clients' parsers (expat among them) still go by the fourth, and
-// a name that they do not know ends their stream: a stranger could throw people out with it.
-// COMPAT: so a name has to satisfy both.
+// XML 1.0 has two answers: the fourth edition's tables (appendix B), which are the letters of Unicode 2.0, and the wide
+// ranges of the fifth (§2.3), of which they are a part. Many parsers, expat among them, still go by the fourth, and a name
+// that they do not know ends their stream.
+// COMPAT: so we go by the fourth too; else a stranger could throw people out with a stanza.
 func nameRune(r rune, first bool) bool {
-	if unicode.Is(nameStart4, r) {
-		return unicode.Is(nameStart5, r)
-	}
-	return !first && unicode.Is(nameRest4, r) && (unicode.Is(nameStart5, r) || unicode.Is(nameRest5, r))
+	return unicode.Is(nameStart4, r) || !first && unicode.Is(nameRest4, r)
 }
-
-// The fifth edition's NameStartChar and the rest of its NameChar, outside ASCII (XML 1.0 §2.3).
-var (
-	nameStart5 = &unicode.RangeTable{
-		R16: []unicode.Range16{
-			{0xc0, 0xd6, 1}, {0xd8, 0xf6, 1}, {0xf8, 0x2ff, 1}, {0x370, 0x37d, 1}, {0x37f, 0x1fff, 1}, {0x200c, 0x200d, 1},
-			{0x2070, 0x218f, 1}, {0x2c00, 0x2fef, 1}, {0x3001, 0xd7ff, 1}, {0xf900, 0xfdcf, 1}, {0xfdf0, 0xfffd, 1},
-		},
-		R32: []unicode.Range32{{0x10000, 0xeffff, 1}},
-	}
-	nameRest5 = &unicode.RangeTable{
-		R16: []unicode.Range16{{0xb7, 0xb7, 1}, {0x300, 0x36f, 1}, {0x203f, 0x2040, 1}},
-	}
-)
