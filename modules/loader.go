@@ -122,12 +122,12 @@ func (l *Loader) Load(ctx context.Context, cfg *config.Config) error {
 func (l *Loader) publish(ctx context.Context, cfg *config.Config, next []*hostSet) {
 	tables := make(map[string]*Table, len(next))
 	view := make(map[string]*hostSet, len(next))
-	stays := map[*instance]bool{}
+	stays := map[*registration]bool{}
 	for _, s := range next {
 		tables[s.table.Host], view[s.table.Host] = s.table, s
 		regs := make([]*registration, len(s.list))
 		for i, in := range s.list {
-			regs[i], stays[in] = in.reg, true
+			regs[i], stays[in.reg] = in.reg, true
 		}
 		s.loader.live.Store(&regs)
 		s.loader.file.Store(cfg)
@@ -141,7 +141,7 @@ func (l *Loader) publish(ctx context.Context, cfg *config.Config, next []*hostSe
 	l.running = next
 	for _, s := range slices.Backward(old) {
 		for _, in := range slices.Backward(s.list) {
-			if stays[in] {
+			if stays[in.reg] {
 				continue
 			}
 			if err := in.stop(ctx); err != nil { // what is new serves already: there is no way back
