@@ -6,6 +6,9 @@
 //   - A write that returned nil is on disk: what a client is told is accepted survives kill -9.
 //   - Values handed to a caller are copies; keys and values given to a driver may be reused after the call.
 //   - A stored value carries a version and a checksum; a driver reports a damaged one as ErrCorrupt and never serves it.
+//   - A context that ends before a write is begun takes it back; once begun, its outcome is awaited, so that an error of
+//     the context always means: nothing was changed.
+//   - Paths, names and owners are any bytes, also none. Keys are 1 to MaxKey bytes, values 0 to MaxValue.
 package storage
 
 import (
@@ -22,6 +25,16 @@ var (
 	ErrFull     = errors.New("storage: no space left")
 	ErrReadOnly = errors.New("storage: read-only after a write failed")
 	ErrClosed   = errors.New("storage: closed")
+	ErrLimit    = errors.New("storage: key or value out of bounds")
+	ErrTx       = errors.New("storage: not possible in this transaction")
+)
+
+// The sizes that every driver accepts; beyond them it answers ErrLimit.
+const (
+	MaxKey       = 16 << 10 // a key, or an owner or the With of an archive
+	MaxValue     = 64 << 20 // a value or an item's data
+	MaxPage      = 1000     // items of one page, whatever Query.Max says
+	MaxPageBytes = 16 << 20 // data of one page; a single larger item still comes
 )
 
 // Store is an open database.
@@ -43,21 +56,24 @@ type Bucket interface {
 	Archive(name string) Archive
 	// Update runs fn in one transaction over all KVs of the bucket and returns when it is on disk. If fn returns an error
 	// nothing is changed and Update returns it. fn runs on the writer's goroutine: it must be short and must not call the
-	// store except through tx.
+	// store except through tx. A panic in fn becomes its error.
 	Update(ctx context.Context, fn func(tx Tx) error) error
-	// View runs fn on one consistent state. Values are valid only inside fn.
+	// View runs fn on one consistent state. fn must be short and must not call the store except through tx.
 	View(ctx context.Context, fn func(tx Tx) error) error
 }
 
 // Tx is a transaction.
 type Tx interface{ KV(name string) TxKV }
 
-// TxKV is a KV within a transaction. Get returns nil for a missing key. Writes fail in View.
+// TxKV is a KV within a transaction. Get returns nil for a missing key and not nil for an empty value. What Get and Scan
+// hand out is valid only inside the function of the transaction and must not be changed. Writes fail in View.
 type TxKV interface {
 	Get(key []byte) ([]byte, error)
 	Put(key, value []byte) error
 	Delete(key []byte) error
-	// Scan visits the keys with the prefix in order, from the given key on (nil: the first), until fn returns false.
+	// Scan visits the keys with the prefix in order, from the given key on (nil: the first), until fn returns false. fn
+	// may write: what it writes ahead of the key it is at is visited. Sound values beyond a damaged one are still
+	// visited; the error at the end is then ErrCorrupt.
 	Scan(prefix, from []byte, fn func(key, value []byte) bool) error
 }
 
@@ -66,25 +82,30 @@ type KV interface {
 	// Get returns a copy, or ErrNotFound.
 	Get(ctx context.Context, key []byte) ([]byte, error)
 	Put(ctx context.Context, key, value []byte) error
+	// Delete removes a key; a missing one is no error.
 	Delete(ctx context.Context, key []byte) error
+	// Scan is TxKV's Scan over copies, without one transaction around it: it reads in portions, so that it may take long
+	// without holding up writers. A key written or deleted meanwhile, by fn too, may be seen or not; all others are seen
+	// once. Use View for one consistent state.
 	Scan(ctx context.Context, prefix, from []byte, fn func(key, value []byte) bool) error
 }
 
 // Item is an entry of an archive.
 type Item struct {
 	ID   string    // given by Append: unique and rising within the archive, also when the clock goes back
-	At   time.Time // UTC
+	At   time.Time // UTC; zero: Append's time
 	With string    // bare JID of the other side; may be empty
 	Data []byte
 }
 
 // Query selects a page of an archive (XEP-0313 §4.1, XEP-0059): all that fits between the times, with the bounds of
-// IDs, Max items from the start or, if Last, from the end.
+// IDs, Max items from the start or, if Last, from the end. An ID whose item is gone still marks its place; one that no
+// Append can have given is ErrNotFound.
 type Query struct {
 	With          string
-	Start, End    time.Time // zero: open
+	Start, End    time.Time // inclusive; zero: open
 	After, Before string    // IDs, exclusive; empty: open
-	Max           int       // 0: 50
+	Max           int       // 0: 50; at most MaxPage
 	Last          bool      // the page just before Before or the end; items still come in rising order
 }
 
@@ -92,7 +113,7 @@ type Query struct {
 type Page struct {
 	Items    []Item
 	Complete bool // there is nothing further in the direction of paging
-	Total    int
+	Total    int  // of all items that fit the query without After and Before
 }
 
 // Archive is an append-only list for each owner.
@@ -101,13 +122,14 @@ type Archive interface {
 	Append(ctx context.Context, owner string, it Item) (id string, err error)
 	// Get returns an item by ID, or ErrNotFound.
 	Get(ctx context.Context, owner, id string) (Item, error)
+	// Page reads a page. A damaged item is left out; the sound ones then come together with ErrCorrupt.
 	Page(ctx context.Context, owner string, q Query) (Page, error)
 	// Remove deletes items by ID; unknown ones are skipped.
 	Remove(ctx context.Context, owner string, ids ...string) error
-	// Expire deletes an owner's items older than t; an empty owner means all owners.
+	// Expire deletes an owner's items older than t, in portions; an empty owner means all owners.
 	Expire(ctx context.Context, owner string, t time.Time) (n int, err error)
 	// Drop deletes everything of an owner.
 	Drop(ctx context.Context, owner string) error
-	// Stat returns the number of items of an owner and their bytes, cheaply: counters are kept.
+	// Stat returns the number of items of an owner and the bytes of their data, cheaply: counters are kept.
 	Stat(ctx context.Context, owner string) (count int, bytes int64, err error)
 }

@@ -1,0 +1,368 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/storage/internal/driver"
+)
+
+// appendFill is how full bolt leaves a page that it splits: keys rise, so that nothing comes back to fill the rest.
+const appendFill = 0.9
+
+var keyFloor = []byte("f") // an owner's keys are longer
+
+func ownerKey(owner string, kind byte) []byte {
+	k := make([]byte, 0, len(owner)+2)
+	return append(append(k, owner...), 0, kind)
+}
+
+func itemKey(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'i'}, id) }
+
+// withKey is the key of the index of With; its length comes first, so that no With is another's beginning.
+func withKey(with string, id uint64) []byte {
+	k := make([]byte, 0, 3+len(with)+8)
+	k = binary.BigEndian.AppendUint16(append(k, 'w'), uint16(len(with)))
+	return binary.BigEndian.AppendUint64(append(k, with...), id)
+}
+
+type archive struct {
+	s    *Store
+	name string
+	path []string
+	in   [][]byte
+}
+
+func (b *bucket) Archive(name string) storage.Archive {
+	return &archive{b.s, name, b.path, steps(b.path, kindArchive, name)}
+}
+
+func (a *archive) owner(owner string) [][]byte {
+	return append(a.in[:len(a.in):len(a.in)], ownerKey(owner, 'o'))
+}
+
+// counters are kept of each owner.
+type counters struct {
+	count uint64
+	bytes uint64
+	last  uint64 // the highest ID ever given
+	lag   uint64 // the most that an item's time lags behind its ID
+}
+
+func (c counters) encode() []byte {
+	b := make([]byte, 0, 32)
+	for _, n := range []uint64{c.count, c.bytes, c.last, c.lag} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return b
+}
+
+// counters reads an owner's counters; ok is false where there are none. It runs under guard.
+func (a *archive) counters(in *bolt.Bucket, owner string) (c counters, ok bool, err error) {
+	p, err := get(in, a.in, ownerKey(owner, 'c'))
+	if err != nil || p == nil {
+		return c, false, err
+	}
+	if len(p) != 32 {
+		return c, false, damaged(a.in, ownerKey(owner, 'c'))
+	}
+	n := binary.BigEndian
+	return counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:])}, true, nil
+}
+
+// recount counts an owner's items anew, after the counters were damaged. It runs under guard.
+func recount(items *bolt.Bucket) (c counters) {
+	if items == nil {
+		return c
+	}
+	cur := items.Cursor()
+	for k, rec := cur.Seek([]byte{'i'}); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
+		c.last = binary.BigEndian.Uint64(k[1:])
+		if it, ok := decodeItem(k, rec); ok {
+			c.count++
+			c.bytes += uint64(len(it.Data))
+			_, lag := driver.NextID(it.At, c.last-1)
+			c.lag = max(c.lag, lag)
+		}
+	}
+	return c
+}
+
+// item: seconds 8, nanoseconds 4, length of With 2, With, data.
+func encodeItem(key []byte, it storage.Item) []byte {
+	var head [14]byte
+	binary.BigEndian.PutUint64(head[:], uint64(it.At.Unix()))
+	binary.BigEndian.PutUint32(head[8:], uint32(it.At.Nanosecond()))
+	binary.BigEndian.PutUint16(head[12:], uint16(len(it.With)))
+	return record(key, head[:], []byte(it.With), it.Data)
+}
+
+// decodeItem reads an item; its data is the database's own memory.
+func decodeItem(key, rec []byte) (it storage.Item, ok bool) {
+	p, ok := payload(key, rec)
+	if !ok || len(p) < 14 || len(key) != 9 {
+		return it, false
+	}
+	n := int(binary.BigEndian.Uint16(p[12:]))
+	if len(p) < 14+n {
+		return it, false
+	}
+	return storage.Item{
+		ID:   driver.FormatID(binary.BigEndian.Uint64(key[1:])),
+		At:   time.Unix(int64(binary.BigEndian.Uint64(p)), int64(binary.BigEndian.Uint32(p[8:]))).UTC(),
+		With: string(p[14 : 14+n]),
+		Data: p[14+n:],
+	}, true
+}
+
+// open finds an archive and an owner's items; nil where they are not.
+func (a *archive) open(p parent, owner string) (in, items *bolt.Bucket, err error) {
+	err = guard(func() error {
+		if in, err = open(p, a.in); err == nil && in != nil {
+			items, err = open(in, a.owner(owner)[len(a.in):])
+		}
+		return err
+	})
+	return in, items, err
+}
+
+// Append gives an ID and stores.
+func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (string, error) {
+	if err := driver.CheckName(a.path...); err != nil {
+		return "", err
+	}
+	if err := driver.CheckName(a.name); err != nil {
+		return "", err
+	}
+	if err := driver.CheckItem(owner, &it); err != nil {
+		return "", err
+	}
+	it.Data = bytes.Clone(it.Data)
+	var id uint64
+	err := a.s.do(ctx, &op{run: func(w *writeTx) error {
+		in, err := w.ensure(w, a.in...)
+		if err != nil {
+			return err
+		}
+		items, err := w.ensure(in, ownerKey(owner, 'o'))
+		if err != nil {
+			return err
+		}
+		items.FillPercent = appendFill
+		var (
+			c     counters
+			known bool
+		)
+		err = guard(func() error {
+			c, known, err = a.counters(in, owner)
+			if errors.Is(err, storage.ErrCorrupt) {
+				c, known, err = recount(items), false, nil
+			}
+			if err == nil && !known {
+				var floor uint64
+				floor, err = a.floor(in)
+				c.last = max(c.last, floor)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var lag uint64
+		id, lag = driver.NextID(it.At, c.last)
+		c = counters{c.count + 1, c.bytes + uint64(len(it.Data)), id, max(c.lag, lag)}
+		key := itemKey(id)
+		if err := w.put(items, key, encodeItem(key, it)); err != nil {
+			return err
+		}
+		if it.With != "" {
+			key := withKey(it.With, id)
+			if err := mustChange(w.put(items, key, record(key))); err != nil {
+				return err
+			}
+		}
+		return mustChange(a.putCounters(w, in, owner, c))
+	}})
+	if err != nil {
+		return "", err
+	}
+	return driver.FormatID(id), nil
+}
+
+func (a *archive) putCounters(w *writeTx, in *bolt.Bucket, owner string, c counters) error {
+	key := ownerKey(owner, 'c')
+	return w.put(in, key, record(key, c.encode()))
+}
+
+// floor is the highest ID that was given to owners who are gone, so that IDs stay unique when one returns.
+func (a *archive) floor(in *bolt.Bucket) (uint64, error) {
+	p, err := get(in, a.in, keyFloor)
+	if err != nil || len(p) != 8 {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(p), nil
+}
+
+// removeIDs deletes an owner's items within a transaction and counts them. Its errors after a change are fatal ones.
+func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err error) {
+	in, items, err := a.open(w, owner)
+	if err != nil || items == nil {
+		return 0, err
+	}
+	var (
+		c      counters
+		counts = true // whether the counters can be trusted
+	)
+	err = guard(func() error { c, counts, err = a.counters(in, owner); return err })
+	if err != nil && !errors.Is(err, storage.ErrCorrupt) {
+		return 0, err
+	}
+	for _, id := range ids {
+		key := itemKey(id)
+		var (
+			found, sound bool
+			it           storage.Item
+			size         int
+		)
+		err := guard(func() error {
+			rec := items.Get(key)
+			found = rec != nil
+			it, sound = decodeItem(key, rec)
+			size = len(it.Data)
+			return nil
+		})
+		if err == nil && found {
+			err = w.delete(items, key)
+			n++
+		}
+		switch {
+		case err != nil || !found:
+		case !sound:
+			counts = false
+			err = w.deleteIndex(items, id)
+		case it.With != "":
+			err = w.delete(items, withKey(it.With, id))
+		}
+		if err != nil {
+			if n > 0 {
+				err = mustChange(err)
+			}
+			return 0, err
+		}
+		if sound {
+			c.count -= min(c.count, 1)
+			c.bytes -= min(c.bytes, uint64(size))
+		}
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if !counts {
+		var now counters
+		if err := mustChange(guard(func() error { now = recount(items); return nil })); err != nil {
+			return 0, err
+		}
+		now.last, now.lag = max(c.last, now.last), max(c.lag, now.lag)
+		c = now
+	}
+	return n, mustChange(a.putCounters(w, in, owner, c))
+}
+
+// deleteIndex deletes what the index of With has of an item that no longer tells its With.
+func (w *writeTx) deleteIndex(items *bolt.Bucket, id uint64) error {
+	var key []byte
+	err := guard(func() error {
+		c := items.Cursor()
+		for k, _ := c.Seek([]byte{'w'}); k != nil; k, _ = c.Next() {
+			if n := len(k) - 8; n >= 3 && binary.BigEndian.Uint64(k[n:]) == id {
+				key = bytes.Clone(k)
+			}
+		}
+		return nil
+	})
+	if err != nil || key == nil {
+		return err
+	}
+	return w.delete(items, key)
+}
+
+// Remove deletes items by ID.
+func (a *archive) Remove(ctx context.Context, owner string, ids ...string) error {
+	var nums []uint64
+	for _, s := range ids {
+		if id, ok := driver.ParseID(s); ok {
+			nums = append(nums, id)
+		}
+	}
+	if len(nums) == 0 {
+		return ctx.Err()
+	}
+	return a.s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
+		_, err := a.removeIDs(w, owner, nums)
+		return err
+	}})
+}
+
+// Drop deletes everything of an owner; only the archive remembers how far its IDs went.
+func (a *archive) Drop(ctx context.Context, owner string) error {
+	return a.s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
+		in, items, err := a.open(w, owner)
+		if err != nil || in == nil {
+			return err
+		}
+		var (
+			c     counters
+			known bool
+			floor uint64
+		)
+		err = guard(func() error {
+			c, known, err = a.counters(in, owner)
+			if errors.Is(err, storage.ErrCorrupt) {
+				c, known, err = recount(items), true, nil
+			}
+			if err == nil {
+				floor, err = a.floor(in)
+			}
+			return err
+		})
+		if err != nil || !known && items == nil {
+			return err
+		}
+		if c.last > floor {
+			floor := binary.BigEndian.AppendUint64(nil, c.last)
+			if err := w.put(in, keyFloor, record(keyFloor, floor)); err != nil {
+				return err
+			}
+		}
+		if err := mustChange(w.delete(in, ownerKey(owner, 'c'))); err != nil {
+			return err
+		}
+		return mustChange(w.drop(a.owner(owner)))
+	}})
+}
+
+// Stat reads the counters.
+func (a *archive) Stat(ctx context.Context, owner string) (count int, size int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	var c counters
+	err = a.s.view(func(tx *bolt.Tx) error {
+		in, items, err := a.open(tx, owner)
+		if err != nil || in == nil {
+			return err
+		}
+		if c, _, err = a.counters(in, owner); errors.Is(err, storage.ErrCorrupt) {
+			c, err = recount(items), nil
+		}
+		return err
+	})
+	return int(min(c.count, math.MaxInt)), int64(min(c.bytes, math.MaxInt64)), err
+}

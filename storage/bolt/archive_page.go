@@ -1,0 +1,344 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/storage/internal/driver"
+)
+
+// Get returns an item by ID.
+func (a *archive) Get(ctx context.Context, owner, id string) (it storage.Item, err error) {
+	if err := ctx.Err(); err != nil {
+		return it, err
+	}
+	n, ok := driver.ParseID(id)
+	if !ok {
+		return it, storage.ErrNotFound
+	}
+	key := itemKey(n)
+	err = a.s.view(func(tx *bolt.Tx) error {
+		_, items, err := a.open(tx, owner)
+		if err != nil {
+			return err
+		}
+		if items == nil {
+			return storage.ErrNotFound
+		}
+		p, err := get(items, a.owner(owner), key)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return storage.ErrNotFound
+		}
+		if it, ok = decodeItem(key, items.Get(key)); !ok {
+			return damaged(a.owner(owner), key)
+		}
+		it.Data = bytes.Clone(it.Data)
+		return nil
+	})
+	if err != nil {
+		return storage.Item{}, err
+	}
+	return it, nil
+}
+
+// Page walks from one end of the query's bounds, over the items or, for With, over its index. It visits at most
+// scanPage entries in one read transaction; beyond the page itself it visits only items whose times lag behind their IDs.
+func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (storage.Page, error) {
+	var (
+		r      driver.Range
+		out    *driver.Collector
+		c      counters
+		damage error
+	)
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			return storage.Page{}, err
+		}
+		err := a.s.view(func(tx *bolt.Tx) error {
+			in, items, err := a.open(tx, owner)
+			if err != nil {
+				return err
+			}
+			if out == nil {
+				if in != nil {
+					if c, _, err = a.counters(in, owner); err != nil {
+						c = recount(items)
+					}
+				}
+				if r, err = driver.NewRange(q, c.lag); err != nil {
+					return err
+				}
+				out = driver.NewCollector(&r)
+			}
+			if items == nil {
+				done = true
+				return nil
+			}
+			done = a.walk(items, owner, &r, out, &damage)
+			return nil
+		})
+		if err != nil {
+			return storage.Page{}, err
+		}
+	}
+	return out.Page(int(min(c.count, math.MaxInt))), damage
+}
+
+// walk collects what the next scanPage entries hold, and moves the bound that it comes from; true ends the page.
+func (a *archive) walk(items *bolt.Bucket, owner string, r *driver.Range, out *driver.Collector, damage *error) (done bool) {
+	key := itemKey
+	if r.With != "" {
+		key = func(id uint64) []byte { return withKey(r.With, id) }
+	}
+	w := walker{c: items.Cursor(), prefix: key(0), back: r.Last}
+	w.prefix = w.prefix[:len(w.prefix)-8]
+	for range scanPage {
+		if r.Lo > r.Hi {
+			return true
+		}
+		var k, rec []byte
+		if r.Last {
+			k, rec = w.next(append(key(r.Hi), 0)) // before the key's successor
+		} else {
+			k, rec = w.next(key(r.Lo))
+		}
+		if k == nil {
+			return true
+		}
+		id := binary.BigEndian.Uint64(k[len(w.prefix):])
+		if id < r.Lo || id > r.Hi {
+			return true
+		}
+		keep := func(err error) {
+			if *damage == nil {
+				*damage = err
+			}
+		}
+		if r.With != "" {
+			if _, ok := payload(k, rec); !ok {
+				keep(damaged(a.owner(owner), k))
+			}
+			k = itemKey(id)
+			rec = items.Get(k)
+		}
+		switch it, ok := decodeItem(k, rec); {
+		case !ok:
+			keep(damaged(a.owner(owner), k))
+		case r.Fits(&it):
+			it.Data = bytes.Clone(it.Data)
+			if !out.Add(it) {
+				return true
+			}
+		}
+		if r.Last {
+			if id == 0 {
+				return true
+			}
+			r.Hi = id - 1
+		} else {
+			if id == math.MaxUint64 {
+				return true
+			}
+			r.Lo = id + 1
+		}
+	}
+	return false
+}
+
+// walker moves a cursor over the keys made of a prefix and an ID.
+type walker struct {
+	c      *bolt.Cursor
+	prefix []byte
+	back   bool
+	begun  bool
+}
+
+// next returns the next key; the first time the one at the place from, or the one before it when walking back.
+func (w *walker) next(from []byte) (k, v []byte) {
+	switch {
+	case !w.begun && w.back:
+		if k, _ = w.c.Seek(from); k == nil {
+			k, v = w.c.Last()
+		} else {
+			k, v = w.c.Prev()
+		}
+	case !w.begun:
+		k, v = w.c.Seek(from)
+	case w.back:
+		k, v = w.c.Prev()
+	default:
+		k, v = w.c.Next()
+	}
+	w.begun = true
+	if len(k) != len(w.prefix)+8 || !bytes.HasPrefix(k, w.prefix) {
+		return nil, nil
+	}
+	return k, v
+}
+
+// expired is an owner's items that are to go.
+type expired struct {
+	owner string
+	ids   []uint64
+}
+
+// Expire looks for what is older than t in short read transactions and deletes it in transactions of scanPage items.
+func (a *archive) Expire(ctx context.Context, owner string, t time.Time) (n int, err error) {
+	var (
+		batch  []expired
+		size   int
+		damage error
+	)
+	flush := func() error {
+		if size == 0 {
+			return nil
+		}
+		removed := 0
+		err := a.s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
+			removed = 0
+			for _, e := range batch {
+				m, err := a.removeIDs(w, e.owner, e.ids)
+				if err != nil {
+					if removed > 0 {
+						err = mustChange(err)
+					}
+					return err
+				}
+				removed += m
+			}
+			return nil
+		}})
+		if err == nil {
+			n += removed
+		}
+		batch, size = nil, 0
+		return err
+	}
+	one := func(owner string) error {
+		for from := uint64(0); ; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			e := expired{owner: owner}
+			next, err := a.olderThan(&e, t, from, &damage)
+			if err != nil {
+				return err
+			}
+			if len(e.ids) > 0 {
+				batch, size = append(batch, e), size+len(e.ids)
+			}
+			if size >= scanPage {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			if next == 0 {
+				return nil
+			}
+			from = next
+		}
+	}
+	if owner != "" {
+		err = one(owner)
+	} else {
+		err = a.owners(ctx, one)
+	}
+	if err == nil {
+		err = flush()
+	}
+	if err == nil {
+		err = damage
+	}
+	return n, err
+}
+
+// olderThan looks at up to scanPage items of an owner, from an ID on, and returns the ID to go on from, 0 at the end.
+func (a *archive) olderThan(e *expired, t time.Time, from uint64, damage *error) (next uint64, err error) {
+	err = a.s.view(func(tx *bolt.Tx) error {
+		in, items, err := a.open(tx, e.owner)
+		if err != nil || items == nil {
+			return err
+		}
+		c, _, err := a.counters(in, e.owner)
+		if err != nil {
+			c = recount(items)
+		}
+		last := driver.Later(t, c.lag)
+		w := walker{c: items.Cursor(), prefix: []byte{'i'}}
+		id := uint64(0)
+		for range scanPage {
+			k, rec := w.next(itemKey(from))
+			if k == nil {
+				return nil
+			}
+			if id = binary.BigEndian.Uint64(k[1:]); id > last || id == math.MaxUint64 {
+				return nil
+			}
+			it, ok := decodeItem(k, rec)
+			if !ok {
+				if *damage == nil {
+					*damage = damaged(a.owner(e.owner), k)
+				}
+			} else if it.At.Before(t) {
+				e.ids = append(e.ids, id)
+			}
+		}
+		next = id + 1
+		return nil
+	})
+	return next, err
+}
+
+// owners calls fn for each owner that has items, between read transactions.
+func (a *archive) owners(ctx context.Context, fn func(owner string) error) error {
+	var from []byte
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var names []string
+		end := false
+		err := a.s.view(func(tx *bolt.Tx) error {
+			in, err := open(tx, a.in)
+			if err != nil || in == nil {
+				end = true
+				return err
+			}
+			c := in.Cursor()
+			k, v := c.Seek(from)
+			for range scanPage {
+				if k == nil {
+					end = true
+					return nil
+				}
+				if v == nil && len(k) >= 2 { // a bucket, hence an owner's items
+					names = append(names, string(k[:len(k)-2]))
+				}
+				from = append(append(from[:0], k...), 0)
+				k, v = c.Next()
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("owners of archive %s: %w", pathText(a.in), err)
+		}
+		for _, n := range names {
+			if err := fn(n); err != nil {
+				return err
+			}
+		}
+		if end {
+			return nil
+		}
+	}
+}

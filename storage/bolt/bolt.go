@@ -1,0 +1,170 @@
+// Package bolt stores in one bbolt file.
+//
+// # Implementation notes
+//
+//   - One goroutine writes. It takes all that is queued into one transaction and answers when that is synced to disk.
+//   - Reads run on the caller's goroutine, in short transactions: a long one keeps old pages from being used again and
+//     can hold up the writer when the file outgrows its mapping.
+//   - Every value carries a checksum over itself and its key, every bucket one of its name; bolt itself has none. What
+//     is read from bolt is read under guard, since bolt panics or faults on damaged pages.
+//   - After a failed sync nobody knows what is on disk: from then on every write is refused until a restart. A full disk
+//     fails before the sync and only fails the writes at hand.
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/storage/internal/driver"
+)
+
+// Options tune Open. The zero value is good.
+type Options struct {
+	Log             *slog.Logger  // what is worth telling; nil: nothing
+	Timeout         time.Duration // how long to wait for another process to let go of the file; 0: 1 s
+	InitialMmapSize int           // address space to reserve, so that growing never waits for readers; 0: 1 GiB or twice the file
+	MaxSize         int           // bytes of the file beyond which writes are ErrFull; 0: the disk's
+	CheckBudget     time.Duration // how long Open may check the file; 0: 10 s after a crash, else 1 s; negative: no check
+}
+
+// Store is an open file.
+type Store struct {
+	path string
+	log  *slog.Logger
+	db   *bolt.DB
+	file *os.File // bolt's, to read pages from
+	lock *os.File
+	w    writer
+
+	closing  sync.Once
+	closeErr error
+	fullAt   atomic.Int64 // when ErrFull was last logged
+}
+
+var _ storage.Store = (*Store)(nil)
+
+// Bucket returns a part of the store.
+func (s *Store) Bucket(path ...string) storage.Bucket {
+	return &bucket{s, append([]string(nil), path...)}
+}
+
+// DeleteBucket removes a part and all below it, in one transaction.
+func (s *Store) DeleteBucket(ctx context.Context, path ...string) error {
+	if len(path) == 0 {
+		return fmt.Errorf("%w: no path", storage.ErrLimit)
+	}
+	if err := driver.CheckName(path...); err != nil {
+		return err
+	}
+	names := steps(path, 0, "")
+	return s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
+		return w.drop(names)
+	}})
+}
+
+// drop deletes a nested bucket, if it is there.
+func (w *writeTx) drop(names [][]byte) error {
+	var in *bolt.Bucket
+	last := names[len(names)-1]
+	found := false
+	err := guard(func() (err error) {
+		in, err = open(w, names[:len(names)-1])
+		found = in != nil && in.Bucket(last) != nil
+		return err
+	})
+	if err != nil || !found {
+		return err
+	}
+	w.dirty = true
+	return change(func() error { return in.DeleteBucket(last) })
+}
+
+// Backup writes a copy of one committed state, which Open takes as a store that was not closed.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	return s.view(func(tx *bolt.Tx) error {
+		if _, err := tx.WriteTo(&ctxWriter{ctx, w}); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("storage: backup: %w", err)
+		}
+		return nil
+	})
+}
+
+type ctxWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c *ctxWriter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}
+
+// Close lets the queued writes end, marks the file as closed well and lets go of it. Later calls return the same.
+func (s *Store) Close() error {
+	s.closing.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
+}
+
+func (s *Store) close() error {
+	w := &s.w
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.notify()
+	<-w.ended
+	var err error
+	if w.broken.Load() == nil {
+		err = s.update(func(w *writeTx) error { return putMeta(w, keyState, stateClean) })
+		if errors.Is(err, storage.ErrFull) {
+			err = nil // only the next start's check takes longer
+		}
+	}
+	if cerr := s.closeFile(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// closeFile closes bolt and the lock. Where bolt panicked while it wrote, one of its locks may be held for ever.
+func (s *Store) closeFile() error {
+	done := make(chan error, 1)
+	go func() { done <- guard(s.db.Close) }()
+	var timeout <-chan time.Time
+	if s.w.wedged {
+		timeout = time.After(2 * time.Second)
+	}
+	var err error
+	select {
+	case err = <-done:
+	case <-timeout:
+		err = fmt.Errorf("storage: %s: could not be closed after damage was found", s.path)
+	}
+	if s.lock != nil {
+		s.lock.Truncate(0)
+		s.lock.Close()
+	}
+	return err
+}
+
+// logFull tells of a full disk, once a minute.
+func (s *Store) logFull(err error) {
+	now := time.Now().Unix()
+	if last := s.fullAt.Load(); now-last >= 60 && s.fullAt.CompareAndSwap(last, now) {
+		s.log.Error("storage: no space left; nothing is accepted until there is some", "file", s.path, "error", err)
+	}
+}

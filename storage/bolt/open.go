@@ -1,0 +1,273 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/xmppd/xmppd/storage"
+)
+
+// ErrInUse is part of Open's error when another process has the file open.
+var ErrInUse = errors.New("in use")
+
+// ErrFormat is part of Open's error when the file is not one that this version can read: another program's, one of a
+// newer version, an empty or a shortened one. The file is left as it is.
+var ErrFormat = errors.New("not a database that can be opened")
+
+// format is the number of the layout, and how to bring older ones to it: steps[n] leads from n to n+1.
+type format struct {
+	number int
+	steps  map[int]func(w *writeTx) error
+}
+
+var current = format{number: 1}
+
+var (
+	stateOpen  = []byte("open")
+	stateClean = []byte("clean")
+)
+
+// Open opens a file, or makes one with mode 0600. The directory must exist. Beside the file it keeps FILE.lock, with the
+// number of the process that has the file open.
+func Open(path string, o Options) (storage.Store, error) {
+	s, err := openFormat(path, o, current)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func openFormat(path string, o Options, f format) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = time.Second
+	}
+	lock, err := lockFile(path, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openLocked(path, o, f)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	s.lock = lock
+	s.w.wake = make(chan struct{}, 1)
+	s.w.ended = make(chan struct{})
+	go s.write()
+	return s, nil
+}
+
+func openLocked(path string, o Options, f format) (*Store, error) {
+	switch _, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist):
+		if err := create(path, f); err != nil {
+			return nil, fmt.Errorf("storage: %s could not be made: %w", path, err)
+		}
+	case err != nil:
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	if err := storage.CheckSecretFile(path); err != nil {
+		return nil, err
+	}
+	clean, err := checkClosed(path, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, log: o.Log}
+	if s.db, s.file, err = openBolt(path, o); err != nil {
+		return nil, err
+	}
+	if err = s.begin(f, clean); err != nil {
+		s.closeFile()
+		return nil, err
+	}
+	return s, nil
+}
+
+// checkClosed looks at the file before bolt maps it: bolt trusts its pages, so that a damaged file could make it loop or
+// worse. What it finds damaged in the structure is refused, a damaged record is logged: reading that one is ErrCorrupt.
+func checkClosed(path string, o Options) (clean bool, err error) {
+	fh, err := openNoFollow(path, os.O_RDONLY, 0)
+	if err != nil {
+		return false, fmt.Errorf("storage: %w", err)
+	}
+	defer fh.Close()
+	c, err := newChecker(fh)
+	if err != nil {
+		return false, fmt.Errorf("storage: %s: %w", path, err)
+	}
+	clean = c.wasClean()
+	budget := o.CheckBudget
+	switch {
+	case budget < 0:
+		return clean, nil
+	case budget == 0 && clean:
+		budget = time.Second
+	case budget == 0:
+		budget = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), budget)
+	defer cancel()
+	start := time.Now()
+	err = c.run(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && !clean:
+		o.Log.Warn("storage: the server was not shut down; the check of its file did not end in time and goes no further; `xmppd verify` does it all",
+			"file", path, "pages", c.pages)
+	case !clean:
+		o.Log.Info("storage: the server was not shut down; its file was checked", "file", path, "pages", c.pages, "damaged", c.damaged, "took", time.Since(start).Round(time.Millisecond))
+	}
+	if c.structure != nil {
+		return false, fmt.Errorf("storage: %s: %w; the file was left as it is: keep a copy of it and restore a backup (`xmppd restore FILE`)", path, c.structure)
+	}
+	for _, e := range c.records {
+		o.Log.Error("storage: a damaged record is not served", "file", path, "error", e)
+	}
+	return clean, nil
+}
+
+// openBolt opens the file with bolt.
+func openBolt(path string, o Options) (db *bolt.DB, file *os.File, err error) {
+	mmap := o.InitialMmapSize
+	if mmap <= 0 && strconv.IntSize == 64 {
+		mmap = 1 << 30
+		if fi, err := os.Stat(path); err == nil {
+			mmap = max(mmap, 2*int(fi.Size()))
+		}
+	}
+	err = guard(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:         o.Timeout,
+			FreelistType:    bolt.FreelistArrayType, // its cost per commit is a fraction of the hashmap's
+			PreLoadFreelist: true,
+			InitialMmapSize: mmap,
+			MaxSize:         o.MaxSize,
+			NoStatistics:    true,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				file, err = openNoFollow(name, flag, mode)
+				return file, err
+			},
+		})
+		return err
+	})
+	if err == nil {
+		return db, file, nil
+	}
+	if file != nil {
+		file.Close() // bolt closed it, unless it panicked
+	}
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, nil, fmt.Errorf("storage: %s is %w by another program: stop it first", path, ErrInUse)
+	}
+	return nil, nil, fmt.Errorf("storage: %s could not be opened: %w", path, err)
+}
+
+// create makes a new file under another name, so that no crash leaves half a file under the right one.
+func create(path string, f format) error {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, file, err := openBolt(tmp, Options{Timeout: time.Second, InitialMmapSize: 1 << 15})
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp)
+	s := &Store{path: tmp, log: slog.New(slog.DiscardHandler), db: db, file: file}
+	err = file.Chmod(0o600) // whatever the umask took
+	if err == nil {
+		err = s.update(func(w *writeTx) error {
+			if err := putMeta(w, keyFormat, formatText(f.number)); err != nil {
+				return err
+			}
+			return putMeta(w, keyState, stateClean)
+		})
+	}
+	if cerr := s.closeFile(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err == nil {
+		err = storage.SyncDir(filepath.Dir(path))
+	}
+	return err
+}
+
+// begin checks the format, migrates an older one, and marks the file as open, in one transaction.
+func (s *Store) begin(f format, clean bool) error {
+	return s.update(func(w *writeTx) error {
+		number, err := readFormat(w)
+		if err != nil {
+			return fmt.Errorf("storage: %s: %w", s.path, err)
+		}
+		if number > f.number {
+			return fmt.Errorf("storage: %s: %w: it has format %d and this version reads up to %d: run the newer version that wrote it, or restore a backup from before",
+				s.path, ErrFormat, number, f.number)
+		}
+		for n := number; n < f.number; n++ {
+			step := f.steps[n]
+			if step == nil {
+				return fmt.Errorf("storage: %s: %w: it has format %d, which this version no longer reads: run an older version first", s.path, ErrFormat, number)
+			}
+			if err := step(w); err != nil {
+				return fmt.Errorf("storage: %s: migration from format %d to %d: %w", s.path, n, n+1, err)
+			}
+		}
+		if number != f.number {
+			s.log.Info("storage: migrated", "file", s.path, "from", number, "to", f.number)
+			if err := putMeta(w, keyFormat, formatText(f.number)); err != nil {
+				return err
+			}
+		}
+		if !clean && number == f.number {
+			return nil // marked already
+		}
+		return putMeta(w, keyState, stateOpen)
+	})
+}
+
+func putMeta(w *writeTx, key, value []byte) error {
+	b, err := w.ensure(w, rootMeta)
+	if err != nil {
+		return err
+	}
+	return w.put(b, key, record(key, value))
+}
+
+func formatText(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
+
+func readFormat(w *writeTx) (n int, err error) {
+	err = guard(func() error {
+		b, err := open(w, [][]byte{rootMeta})
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return fmt.Errorf("%w: it is a bbolt file of another program", ErrFormat)
+		}
+		p, err := get(b, [][]byte{rootMeta}, keyFormat)
+		if err == nil && len(p) != 4 {
+			err = fmt.Errorf("%w: it does not say its format", ErrFormat)
+		}
+		if err == nil {
+			n = int(binary.BigEndian.Uint32(p))
+		}
+		return err
+	})
+	return n, err
+}

@@ -1,0 +1,103 @@
+package driver
+
+import "sort"
+
+// chunk is the largest number of entries of an inner slice: an insertion moves at most so many.
+const chunk = 256
+
+// Map is a map ordered by key: a slice of short sorted slices. The zero Map is empty. It is not safe for concurrent use.
+type Map[V any] struct {
+	chunks [][]entry[V] // none empty
+	n      int
+}
+
+type entry[V any] struct {
+	key   string
+	value V
+}
+
+// Len returns the number of keys.
+func (m *Map[V]) Len() int { return m.n }
+
+// find returns where the first entry with a key of at least the given one is or would be.
+func (m *Map[V]) find(key string) (c, i int, found bool) {
+	c = sort.Search(len(m.chunks), func(c int) bool { ch := m.chunks[c]; return ch[len(ch)-1].key >= key })
+	if c == len(m.chunks) {
+		return c, 0, false
+	}
+	ch := m.chunks[c]
+	i = sort.Search(len(ch), func(i int) bool { return ch[i].key >= key })
+	return c, i, ch[i].key == key
+}
+
+// Get returns the value of a key.
+func (m *Map[V]) Get(key string) (v V, ok bool) {
+	c, i, ok := m.find(key)
+	if ok {
+		v = m.chunks[c][i].value
+	}
+	return v, ok
+}
+
+// Ceil returns the first entry whose key is at least the given one or, if after, beyond it.
+func (m *Map[V]) Ceil(key string, after bool) (k string, v V, ok bool) {
+	c, i, found := m.find(key)
+	if found && after {
+		i++
+		if i == len(m.chunks[c]) {
+			c, i = c+1, 0
+		}
+	}
+	if c >= len(m.chunks) {
+		return "", v, false
+	}
+	e := m.chunks[c][i]
+	return e.key, e.value, true
+}
+
+// Set adds or replaces a key.
+func (m *Map[V]) Set(key string, v V) {
+	c, i, found := m.find(key)
+	if found {
+		m.chunks[c][i].value = v
+		return
+	}
+	m.n++
+	if c == len(m.chunks) { // beyond the last key: the common case of appending
+		if c == 0 || len(m.chunks[c-1]) >= chunk {
+			m.chunks = append(m.chunks, []entry[V]{{key, v}})
+			return
+		}
+		m.chunks[c-1] = append(m.chunks[c-1], entry[V]{key, v})
+		return
+	}
+	ch := append(m.chunks[c], entry[V]{})
+	copy(ch[i+1:], ch[i:])
+	ch[i] = entry[V]{key, v}
+	m.chunks[c] = ch
+	if len(ch) > chunk {
+		half := len(ch) / 2
+		right := append([]entry[V](nil), ch[half:]...)
+		clear(ch[half:])
+		m.chunks = append(m.chunks, nil)
+		copy(m.chunks[c+2:], m.chunks[c+1:])
+		m.chunks[c], m.chunks[c+1] = ch[:half], right
+	}
+}
+
+// Delete removes a key.
+func (m *Map[V]) Delete(key string) bool {
+	c, i, found := m.find(key)
+	if !found {
+		return false
+	}
+	m.n--
+	ch := m.chunks[c]
+	copy(ch[i:], ch[i+1:])
+	ch[len(ch)-1] = entry[V]{}
+	m.chunks[c] = ch[:len(ch)-1]
+	if len(m.chunks[c]) == 0 {
+		m.chunks = append(m.chunks[:c], m.chunks[c+1:]...)
+	}
+	return true
+}
