@@ -137,6 +137,15 @@ func (s *Certificates) List() []CertInfo {
 	return out
 }
 
+// SelfSigned returns the file of the certificate that the server made for a host, for clients that are to verify it; empty
+// where the host has one of its own.
+func (s *Certificates) SelfSigned(host string) (file string) {
+	if p := s.set.Load().byHost[asciiHost(host)]; p != nil && p.generated {
+		return p.crt
+	}
+	return ""
+}
+
 // GetCertificate returns a function for tls.Config. The name that the client asks for decides (SNI, RFC 6066 §3), then
 // host, then the first host there is.
 func (s *Certificates) GetCertificate(host string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
