@@ -103,9 +103,9 @@ func TestExchangeFrame(t *testing.T) {
 func TestExchangeStoreFault(t *testing.T) {
 	ctx := context.Background()
 	a := newAccounts(t, newStore(t))
-	must(t, a.host(testHost).records().Put(ctx, []byte("carol"), []byte("{broken")))
-	must(t, a.host(testHost).records().Put(ctx, []byte("dave"), []byte(`{"v":99}`)))
-	must(t, a.host(testHost).records().Put(ctx, []byte("erin"), []byte(`{"v":1}`)))
+	must(t, a.host(testHost).records().Put(ctx, []byte("carol"), []byte("\x01broken")))
+	must(t, a.host(testHost).records().Put(ctx, []byte("dave"), append([]byte{99}, (&record{}).encode()[1:]...)))
+	must(t, a.host(testHost).records().Put(ctx, []byte("erin"), (&record{}).encode()))
 	for _, user := range []string{"carol", "dave"} {
 		for m, in := range map[string]string{"PLAIN": "\x00" + user + "\x00x", "SCRAM-SHA-1": "n,,n=" + user + ",r=x"} {
 			x := NewExchange(mechanism(t, a, testHost, m), &Conn{Host: testHost})

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,18 +25,17 @@ func FuzzClientFirst(f *testing.F) {
 			return
 		}
 		// What was taken apart is all there is, and gives the message again.
-		escape := strings.NewReplacer("=", "=3D", ",", "=2C").Replace
 		flag, authzid := string(m.flag), ""
 		if m.flag == 'p' {
 			flag += "=" + m.kind
 		}
 		if m.authzid != "" {
-			authzid = "a=" + escape(m.authzid)
+			authzid = "a=" + escapeSaslname.Replace(m.authzid)
 		}
 		if gs2 := flag + "," + authzid + ","; m.gs2 != gs2 || m.gs2+m.bare != string(in) {
 			t.Fatalf("%q + %q of %q, header %q", m.gs2, m.bare, in, gs2)
 		}
-		bare := "n=" + escape(m.username) + ",r=" + m.nonce
+		bare := "n=" + escapeSaslname.Replace(m.username) + ",r=" + m.nonce
 		if rest, ok := strings.CutPrefix(m.bare, bare); !ok || rest != "" && rest[0] != ',' || strings.Contains(rest, ",m=") {
 			t.Fatalf("%q of %q", bare, m.bare)
 		}
@@ -82,6 +83,25 @@ func FuzzPlain(f *testing.F) {
 		}
 		if authcid == "" || password == "" || authzid+"\x00"+authcid+"\x00"+password != string(in) {
 			t.Fatalf("%q, %q, %q of %q", authzid, authcid, password, in)
+		}
+	})
+}
+
+func FuzzRecord(f *testing.F) {
+	f.Add((&record{}).encode())
+	f.Add((&record{Created: time.Unix(1, 2), Disabled: true, Keys: []credential{
+		{"SHA-1", 4096, []byte("salt"), []byte("sealed")}, {"SHA-256", 1, nil, nil}}}).encode())
+	f.Add([]byte{1})
+	f.Add([]byte{0})
+	f.Add([]byte{2})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r, err := decodeRecord(in)
+		if err != nil {
+			return
+		}
+		again, err := decodeRecord(r.encode())
+		if err != nil || !reflect.DeepEqual(r, again) {
+			t.Fatalf("%+v became %+v, %v", r, again, err)
 		}
 	})
 }

@@ -67,9 +67,7 @@ func put(t testing.TB, a *Accounts, host, local, password, hash, salt string, it
 	must(t, err)
 	c.seal(a.vault, host, local, k)
 	r := &record{Created: time.Now(), Changed: time.Now(), Keys: []credential{c}}
-	b, err := r.encode()
-	must(t, err)
-	must(t, a.host(host).records().Put(ctx, []byte(local), b))
+	must(t, a.host(host).records().Put(ctx, []byte(local), r.encode()))
 }
 
 func mechanism(t testing.TB, a *Accounts, host, name string) Mechanism {
@@ -107,9 +105,10 @@ type testClient struct {
 	alterProof                    func(final, p string) string // of client-final with its proof
 }
 
+var escapeSaslname = strings.NewReplacer("=", "=3D", ",", "=2C")
+
 func (c *testClient) bare() string {
-	user := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(c.user)
-	return "n=" + user + ",r=" + c.nonce + c.extension
+	return "n=" + escapeSaslname.Replace(c.user) + ",r=" + c.nonce + c.extension
 }
 
 func (c *testClient) gs2() string {

@@ -285,6 +285,7 @@ func (u *users) credentials(ctx context.Context, local, password string) ([]cred
 // account names an account among those of all hosts.
 func (u *users) account(local string) string { return local + "@" + u.host }
 
+// readRecord reads within a transaction; the record's bytes are good as long as that.
 func readRecord(tx storage.Tx, local string) (*record, error) {
 	b, err := tx.KV(recordsKV).Get([]byte(local))
 	if err != nil {
@@ -297,11 +298,7 @@ func readRecord(tx storage.Tx, local string) (*record, error) {
 }
 
 func writeRecord(tx storage.Tx, local string, r *record) error {
-	b, err := r.encode()
-	if err != nil {
-		return err
-	}
-	return tx.KV(recordsKV).Put([]byte(local), b)
+	return tx.KV(recordsKV).Put([]byte(local), r.encode())
 }
 
 func readLogin(tx storage.Tx, local string) (time.Time, error) {

@@ -208,7 +208,7 @@ func TestList(t *testing.T) {
 	if len(got) != 3 || got[0] != "user001" {
 		t.Errorf("stopped after %v", got)
 	}
-	must(t, a.host(testHost).records().Put(ctx, []byte("user005"), []byte("broken")))
+	must(t, a.host(testHost).records().Put(ctx, []byte("user005"), []byte("\x01broken")))
 	if err := u.List(ctx, func(Account) bool { return true }); err == nil || !strings.Contains(err.Error(), "user005@a.test") {
 		t.Errorf("a damaged record: %v", err)
 	}
@@ -455,12 +455,10 @@ func TestSealedPlace(t *testing.T) {
 	raw, err := a.host(testHost).records().Get(ctx, []byte("alice"))
 	must(t, err)
 	swap := func(name, host, local string, change func(r *record)) {
-		r, err := decodeRecord(raw)
+		r, err := decodeRecord(bytes.Clone(raw))
 		must(t, err)
 		change(r)
-		b, err := r.encode()
-		must(t, err)
-		must(t, a.host(host).records().Put(ctx, []byte(local), b))
+		must(t, a.host(host).records().Put(ctx, []byte(local), r.encode()))
 		if err := a.Host(host).Check(ctx, local, testPassword); !errors.Is(err, errSealed) {
 			t.Errorf("%s: %v", name, err)
 		}

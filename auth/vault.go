@@ -5,7 +5,6 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 )
 
@@ -54,8 +53,7 @@ func (v *vault) fakeSalt(host, local, hash string) []byte {
 func fields(ss ...string) []byte {
 	var b []byte
 	for _, s := range ss {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
+		b = appendBytes(b, s)
 	}
 	return b
 }
