@@ -223,8 +223,8 @@ func (s *server) apiCloseSessions(_ *http.Request, in struct {
 	return map[string]int{"closed": n}, nil
 }
 
-func (s *server) apiModules(*http.Request, struct{}) (modules.Report, error) {
-	return s.loader.Describe(s.config()), nil
+func (s *server) apiModules(*http.Request, struct{}) ([]modules.HostState, error) {
+	return s.loader.Describe(), nil
 }
 
 func (s *server) apiReload(r *http.Request, in struct {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
-	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/all"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/stream"
 )
@@ -98,9 +98,13 @@ func runCheck(ctx context.Context, c *call) error {
 // checkConfig goes further than loading: the modules' sections as each host has them, and what lies beside the file.
 func checkConfig(cfg *config.Config) []finding {
 	out := []finding{}
-	if errs := modules.CheckConfig(cfg, allModules()); len(errs) > 0 {
-		for _, e := range errs {
-			out = append(out, finding{"config", false, e.Error()})
+	for _, host := range cfg.General.Hosts {
+		for _, m := range all.Modules {
+			n, off := cfg.Module(host, m.Name)
+			errs := &config.Errors{File: cfg.Path}
+			if m.Section.Check(n, errs); !off && len(errs.List) > 0 {
+				out = append(out, finding{"config", false, errs.Error()})
+			}
 		}
 	}
 	if err := checkDHParam(cfg); err != nil {

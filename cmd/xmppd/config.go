@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/xmppd/xmppd/config"
-	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/all"
 )
 
@@ -41,7 +40,13 @@ func (c *call) loadConfig() (*config.Config, error) {
 }
 
 // sections lists the sections of all modules that this binary has.
-func sections() []config.Section { return modules.Sections(all.Modules) }
+func sections() []config.Section {
+	out := make([]config.Section, len(all.Modules))
+	for i, m := range all.Modules {
+		out[i] = m.Section
+	}
+	return out
+}
 
 func isConfigError(err error) bool {
 	var e *config.Errors
@@ -54,5 +59,3 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
-
-func allModules() []modules.Info { return all.Modules }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 // listeners are the open listening sockets, by what the configuration says, such as "c2s.listen [::]:5222".
 type listeners struct {
 	c2s *c2s.Server
+	log *slog.Logger
 
 	mu   sync.Mutex
 	open map[string]*listener
@@ -51,7 +53,11 @@ func (ls *listeners) apply(cfg *config.Config) error {
 			continue
 		}
 		_, addr, _ := strings.Cut(key, " ")
-		l, err := net.Listen("tcp", addr)
+		l, err := listenOn(addr)
+		if errors.Is(err, errNoIPv6) {
+			ls.log.Warn("this machine has no IPv6, so nothing listens there", "option", w.option, "address", addr)
+			continue
+		}
 		if err != nil {
 			errs = append(errs, listenError(w.option, addr, err))
 			continue
@@ -75,6 +81,26 @@ func (ls *listeners) apply(cfg *config.Config) error {
 		ls.wg.Go(func() { ls.c2s.Serve(l.Listener, l.option == "c2s.listen_tls") })
 	}
 	return nil
+}
+
+// errNoIPv6 says that an IPv6 address cannot be had because the machine does without IPv6.
+var errNoIPv6 = errors.New("no IPv6")
+
+// listenOn opens a socket. Where there is no IPv6, "[::]", the default, means all that there is, and the loopback address of
+// IPv6 is no loss; any other address must be one of the machine's.
+func listenOn(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return l, nil
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	switch {
+	case host == "::" && errors.Is(err, syscall.EAFNOSUPPORT):
+		return net.Listen("tcp", net.JoinHostPort("0.0.0.0", port))
+	case host == "::1" && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)):
+		return nil, errNoIPv6
+	}
+	return nil, err
 }
 
 // addrs returns the addresses of an option's sockets, with the ports that the system picked.

@@ -28,14 +28,14 @@ func runModules(ctx context.Context, c *call) error {
 		return err
 	}
 	defer a.Close()
-	var rep modules.Report
-	if err := a.call(ctx, "GET", "/v1/modules", nil, &rep); err != nil {
+	var hosts []modules.HostState
+	if err := a.call(ctx, "GET", "/v1/modules", nil, &hosts); err != nil {
 		return err
 	}
 	if c.json {
-		return printJSON(c.stdout, rep)
+		return printJSON(c.stdout, hosts)
 	}
-	for i, h := range rep.Hosts {
+	for i, h := range hosts {
 		if i > 0 {
 			fmt.Fprintln(c.stdout)
 		}

@@ -85,7 +85,7 @@ func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger, leve
 	s.c2s = c2s.New(c2s.Options{
 		Config: cfg, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret, TLS: s.tlsConfig, Log: log,
 	})
-	s.listeners = &listeners{c2s: s.c2s, open: map[string]*listener{}}
+	s.listeners = &listeners{c2s: s.c2s, log: log, open: map[string]*listener{}}
 	if err := s.listeners.apply(cfg); err != nil {
 		return fail(err)
 	}
@@ -103,6 +103,7 @@ func (s *server) serve(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	s.certProblems()
 	s.welcome(ctx, cfg)
 	s.log.Info("ready", "c2s", s.listeners.addrs("c2s.listen", cfg.C2S.Listen), "c2s_tls", s.listeners.addrs("c2s.listen_tls", cfg.C2S.ListenTLS),
 		"hosts", cfg.General.Hosts, "pid", os.Getpid())
@@ -161,8 +162,10 @@ func (s *server) welcome(ctx context.Context, cfg *config.Config) {
 			s.log.Info("no accounts yet; add one in another terminal", "host", host,
 				"command", fmt.Sprintf("%s user add -config %s you@%s", self(), cfg.Path, host))
 		}
-		if crt := s.certs.SelfSigned(host); crt != "" {
-			s.log.Info("self-signed certificate: give this file to clients that are to verify it", "host", host, "certificate", crt)
+	}
+	for _, crt := range s.certs.List() {
+		if crt.Generated {
+			s.log.Info("self-signed certificate: give this file to clients that are to verify it", "host", crt.Host, "certificate", crt.File)
 		}
 	}
 }

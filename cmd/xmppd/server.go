@@ -172,6 +172,13 @@ func (s *server) close(ctx context.Context) error {
 	return errors.Join(s.loader.Stop(ctx), s.store.Close())
 }
 
+// certProblems logs what is not right with certificates that work all the same.
+func (s *server) certProblems() {
+	for _, p := range s.certs.Problems() {
+		s.log.Warn("certificate: "+p.Text, "host", p.Host, "file", p.File)
+	}
+}
+
 // checkDHParam reads tls.dhparam where it is set. Go offers no finite-field DHE (RFC 9325 §4.1 advises against it), so
 // the parameters are checked and used by nobody, and the log says so.
 func checkDHParam(cfg *config.Config) error {
