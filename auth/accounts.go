@@ -3,7 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"errors"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -96,21 +96,17 @@ func (a *Accounts) notify(ctx context.Context, what string, j stanza.JID) {
 // Verify tells whether the keyring is the one with which the store's passwords were sealed. The first call on a store leaves
 // the mark that later ones look at. With another keyring nobody could log in, so a server had better not start.
 func (a *Accounts) Verify(ctx context.Context) error {
-	const key = "mark"
-	err := a.store.Bucket("auth", ".keyring").Update(ctx, func(tx storage.Tx) error {
-		kv := tx.KV("keyring")
-		sealed, err := kv.Get([]byte(key))
-		if err != nil {
-			return err
-		}
-		if sealed == nil {
-			return kv.Put([]byte(key), a.vault.seal(nil, []byte(key)))
-		}
-		_, err = a.vault.open(sealed, []byte(key))
-		return err
-	})
+	kv, key := a.store.Bucket("auth", ".keyring").KV("keyring"), []byte("mark")
+	sealed, err := kv.Get(ctx, key)
+	if errors.Is(err, storage.ErrNotFound) {
+		return kv.Put(ctx, key, a.vault.seal(nil, key))
+	}
 	if err != nil {
-		return fmt.Errorf("auth: is the keyring file the one that belongs to this database? %w", err)
+		return err
+	}
+	if _, err := a.vault.open(sealed, key); err != nil {
+		return errors.New("auth: the keyring file does not belong to this database: put back the one that it was used with, " +
+			"from a backup; without it no stored password can be used")
 	}
 	return nil
 }

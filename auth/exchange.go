@@ -16,6 +16,9 @@ const maxMessage = 16 << 10
 // Exchange is one attempt to log in with one mechanism.
 type Exchange struct {
 	Conn *Conn
+	// Turn is asked, if set, as soon as a mechanism knows who tries and before it looks at any secret. It may take its
+	// time, and refuse.
+	Turn func() *Failure
 
 	mechanism  string
 	negotiator *sasl.Negotiator
@@ -118,6 +121,18 @@ func (x *Exchange) Identity() Identity { return x.identity }
 
 // SetIdentity is called by a mechanism as soon as it knows who is trying.
 func (x *Exchange) SetIdentity(id Identity) { x.identity = id }
+
+// Identify is SetIdentity for mechanisms that go on only if it is this account's turn. A non-nil error is for the mechanism
+// to return.
+func (x *Exchange) Identify(id Identity) error {
+	x.SetIdentity(id)
+	if x.Turn != nil {
+		if f := x.Turn(); f != nil {
+			return f
+		}
+	}
+	return nil
+}
 
 // Context is the context of the current step, for mechanisms.
 func (x *Exchange) Context() context.Context { return x.ctx }

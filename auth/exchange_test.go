@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"hash"
 	"slices"
 	"strings"
 	"testing"
@@ -124,6 +125,37 @@ func TestExchangeStoreFault(t *testing.T) {
 	x = NewExchange(mechanism(t, a, testHost, "PLAIN"), &Conn{Host: testHost})
 	if _, _, err := x.Step(done, []byte("\x00alice\x00"+testPassword)); condition(t, err) != TemporaryAuthFailure {
 		t.Errorf("a context that is over: %v", err)
+	}
+}
+
+// TestExchangeTurn: the session may refuse an account before anything secret is looked at.
+func TestExchangeTurn(t *testing.T) {
+	ctx := context.Background()
+	a := newAccounts(t, newStore(t))
+	derived := false
+	a.derive.run = func(func() hash.Hash, string, []byte, int, int) ([]byte, error) {
+		derived = true
+		return nil, errors.New("derived")
+	}
+	for m, in := range map[string]string{"PLAIN": "\x00alice\x00x", "SCRAM-SHA-1": "n,,n=alice,r=x"} {
+		var asked []stanza.JID
+		x := NewExchange(mechanism(t, a, testHost, m), &Conn{Host: testHost})
+		x.Turn = func() *Failure {
+			asked = append(asked, x.Identity().JID)
+			return &Failure{Condition: TemporaryAuthFailure, Text: "later"}
+		}
+		_, more, err := x.Step(ctx, []byte(in))
+		if more || condition(t, err) != TemporaryAuthFailure || err.(*Failure).Text != "later" || derived {
+			t.Errorf("%s: more %v, %v, derived %v", m, more, err, derived)
+		}
+		if !slices.Equal(asked, []stanza.JID{stanza.MustJID("alice@a.test")}) {
+			t.Errorf("%s: asked %v", m, asked)
+		}
+	}
+	x := NewExchange(mechanism(t, a, testHost, "SCRAM-SHA-1"), &Conn{Host: testHost})
+	x.Turn = func() *Failure { return nil }
+	if _, more, err := x.Step(ctx, []byte("n,,n=alice,r=x")); !more || err != nil {
+		t.Errorf("its turn: %v", err)
 	}
 }
 

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -223,63 +221,6 @@ func (u *users) Touch(ctx context.Context, local string, at time.Time) error {
 		}
 		return tx.KV(loginsKV).Put([]byte(local), binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano())))
 	})
-}
-
-func (u *users) Check(ctx context.Context, local, password string) error {
-	password, err := preparePassword(password)
-	if err != nil {
-		return ErrPassword // and no work: this depends on what was sent alone
-	}
-	l, err := u.lookup(ctx, local, "")
-	if err != nil {
-		return err
-	}
-	cache, account := &u.accounts.verified, u.account(local)
-	mac := cache.mac(account, &l.credential, password)
-	if !l.known || !cache.has(account, mac) {
-		k, err := u.accounts.derive.keys(ctx, l.Hash, password, l.Salt, l.Iterations)
-		if err != nil {
-			return err
-		}
-		if match := hmac.Equal(k.stored, l.stored); !match || !l.known {
-			return ErrPassword
-		}
-		// Waiting for a slot takes time; what changed meanwhile counts.
-		now, err := u.lookup(ctx, local, "")
-		if err != nil {
-			return err
-		}
-		if !now.known || !hmac.Equal(now.stored, l.stored) {
-			return ErrPassword
-		}
-		l.disabled = now.disabled
-		cache.add(account, mac)
-	}
-	if l.disabled {
-		return ErrDisabled
-	}
-	return nil
-}
-
-// credentials derives what is stored of a password, for each hash with a salt of its own.
-func (u *users) credentials(ctx context.Context, local, password string) ([]credential, error) {
-	password, err := preparePassword(password)
-	if err != nil {
-		return nil, err
-	}
-	o := u.accounts.options.Load()
-	cs := make([]credential, 0, len(o.hashes))
-	for _, name := range o.hashes {
-		c := credential{Hash: name, Iterations: o.iterations, Salt: make([]byte, saltSize)}
-		rand.Read(c.Salt)
-		k, err := u.accounts.derive.keys(ctx, name, password, c.Salt, c.Iterations)
-		if err != nil {
-			return nil, err
-		}
-		c.seal(u.accounts.vault, u.host, local, k)
-		cs = append(cs, c)
-	}
-	return cs, nil
 }
 
 // account names an account among those of all hosts.

@@ -30,7 +30,7 @@ func (a *Accounts) Mechanisms(host string) []Mechanism {
 }
 
 // identify tells who an attempt is about: the account that the credentials are of, which has to be the one to act as too.
-func (u *users) identify(authcid, authzid string) (stanza.JID, error) {
+func (u *users) identify(x *Exchange, mechanism, authcid, authzid string) (stanza.JID, error) {
 	local := authcid
 	if i := strings.LastIndexByte(authcid, '@'); i >= 0 {
 		// COMPAT: some clients send the bare JID, where RFC 6120 §6.3.7 has the localpart.
@@ -42,6 +42,9 @@ func (u *users) identify(authcid, authzid string) (stanza.JID, error) {
 	j, err := stanza.NewJID(local, u.host, "")
 	if err != nil || j.Local() == "" {
 		return stanza.JID{}, malformed("no such user name is possible")
+	}
+	if err := x.Identify(Identity{JID: j, Mechanism: mechanism}); err != nil {
+		return j, err
 	}
 	if authzid != "" { // RFC 6120 §6.3.8: nobody acts as somebody else here
 		if z, err := stanza.ParseJID(authzid); err != nil || z != j {

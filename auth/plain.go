@@ -20,8 +20,7 @@ func (u *users) plainStep(x *Exchange, in []byte) error {
 	if err != nil {
 		return err
 	}
-	j, err := u.identify(authcid, authzid)
-	x.SetIdentity(Identity{JID: j, Mechanism: "PLAIN"})
+	j, err := u.identify(x, "PLAIN", authcid, authzid)
 	if err != nil {
 		return err
 	}

@@ -63,8 +63,7 @@ func (s *scram) first(x *Exchange, in []byte) ([]byte, *scramState, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	j, err := s.users.identify(m.username, m.authzid)
-	x.SetIdentity(Identity{JID: j, Mechanism: s.name()})
+	j, err := s.users.identify(x, s.name(), m.username, m.authzid)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage/bolt"
 )
 
 func TestUsers(t *testing.T) {
@@ -226,6 +229,19 @@ func TestOptionsChange(t *testing.T) {
 		must(t, u.Check(ctx, local, "x"))
 		if acc, _ := u.Get(ctx, local); !slices.Equal(acc.Hashes, []string{want}) {
 			t.Errorf("%s has %v", local, acc.Hashes)
+		}
+	}
+}
+
+// TestDefaults: A30, XEP-0438 §6.
+func TestDefaults(t *testing.T) {
+	a := NewAccounts(newStore(t), Options{})
+	for _, hash := range allHashes {
+		x := NewExchange(mechanism(t, a, testHost, "SCRAM-"+hash), &Conn{Host: testHost})
+		out, _, err := x.Step(context.Background(), []byte("n,,n=nobody,r=x"))
+		must(t, err)
+		if !strings.HasSuffix(string(out), ",i=10000") {
+			t.Errorf("%s: %s", hash, out)
 		}
 	}
 }
@@ -445,6 +461,71 @@ func TestSealed(t *testing.T) {
 	if _, err := c.run(t, x); condition(t, err) != TemporaryAuthFailure {
 		t.Errorf("SCRAM with another keyring: %v", err)
 	}
+}
+
+// TestSealedOnDisk: K14 and A23 over files and restarts.
+func TestSealedOnDisk(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o700))
+	database := filepath.Join(dir, "db")
+	open := func(keyring string, fn func(a *Accounts)) {
+		t.Helper()
+		k, err := OpenKeyring(filepath.Join(dir, keyring))
+		must(t, err)
+		st, err := bolt.Open(database, bolt.Options{})
+		must(t, err)
+		defer func() { must(t, st.Close()) }()
+		fn(NewAccounts(st, Options{Iterations: testIterations, Secret: k.Secret}))
+	}
+	challenge := func(a *Accounts) string {
+		x := NewExchange(mechanism(t, a, testHost, "SCRAM-SHA-256"), &Conn{Host: testHost})
+		x.nonce = func() string { return "y" }
+		out, _, err := x.Step(ctx, []byte("n,,n=nobody,r=x"))
+		must(t, err)
+		return string(out)
+	}
+
+	var secrets [][]byte
+	var fake string
+	open("keyring", func(a *Accounts) {
+		must(t, a.Verify(ctx))
+		must(t, a.Host(testHost).Create(ctx, "alice", testPassword))
+		for _, hash := range allHashes {
+			l, err := a.host(testHost).lookup(ctx, "alice", hash)
+			must(t, err)
+			secrets = append(secrets, l.stored, l.server)
+		}
+		fake = challenge(a)
+	})
+	dump, err := os.ReadFile(database)
+	must(t, err)
+	if !bytes.Contains(dump, []byte("alice")) {
+		t.Error("the file is not readable as this test believes")
+	}
+	for _, s := range append(secrets, []byte(testPassword)) {
+		if bytes.Contains(dump, s) {
+			t.Error("a secret is in the file")
+		}
+	}
+	open("keyring", func(a *Accounts) {
+		must(t, a.Verify(ctx))
+		must(t, a.Host(testHost).Check(ctx, "alice", testPassword))
+		if again := challenge(a); again != fake {
+			t.Errorf("challenge to nobody %q, then %q", fake, again)
+		}
+	})
+	open("another", func(a *Accounts) {
+		if err := a.Verify(ctx); err == nil {
+			t.Error("takes another keyring")
+		}
+		if err := a.Host(testHost).Check(ctx, "alice", testPassword); !errors.Is(err, errSealed) {
+			t.Errorf("checked with another keyring: %v", err)
+		}
+		if challenge(a) == fake {
+			t.Error("the fake salt does not depend on the keyring")
+		}
+	})
 }
 
 // TestSealedPlace: sealed keys are good for their account, host, hash, salt and iterations only.
