@@ -31,7 +31,9 @@ func (c *client) begin(name string, unlisted bool) (*attempt, *auth.Failure) {
 		}
 		switch {
 		case m.Unlisted && c.offers(m), slices.Contains(conn.Mechanisms, name):
-			return &attempt{x: auth.NewExchange(m, conn), name: name}, nil
+			a := &attempt{x: auth.NewExchange(m, conn), name: name}
+			a.x.Turn = func() *auth.Failure { return c.patience(a, true) }
+			return a, nil
 		case c.state&stream.Secure == 0: // RFC 6120 §6.5.4: TLS would help
 			return nil, &auth.Failure{Condition: auth.EncryptionRequired}
 		}
@@ -62,8 +64,8 @@ func (c *client) step(a *attempt, in []byte) (out []byte, more bool, f *auth.Fai
 }
 
 // patience makes who has guessed too often wait for the answer, or refuses to give one. It is asked as soon as it is known
-// on which account, because others behind the same address may have business on theirs; for PLAIN that is when the
-// password has been looked at, of which nothing is told. Only this connection's goroutine waits.
+// on which account, because others behind the same address may have business on theirs: by the mechanism before it looks
+// at a secret, else after its step. Only this connection's goroutine waits.
 func (c *client) patience(a *attempt, goesOn bool) *auth.Failure {
 	account := c.account(a)
 	if c.srv.o.Throttle == nil || a.waited || account == "" && goesOn {
