@@ -76,16 +76,21 @@ func (l *list) with(it *item) *list {
 	return next.index()
 }
 
-// version writes ver as a client sees it.
-func (l *list) version() string { return strconv.FormatUint(l.ver, 10) }
-
-// since returns what has changed after the version that a client names, in the order of the changes. ok is false where
-// that cannot be told, or where the whole list is the shorter answer.
-func (l *list) since(version string) (changes []*item, ok bool) {
-	v, err := strconv.ParseUint(version, 10, 64)
-	if err != nil || v > l.ver || v < l.floor {
-		return nil, false
+// query writes the whole roster (RFC 6121 §2.1.4).
+func (l *list) query() []byte {
+	var x stanza.XML
+	x.Start("query", "xmlns", stanza.NSRoster, "ver", strconv.FormatUint(l.ver, 10))
+	for _, it := range l.items {
+		if it.listed {
+			it.write(&x)
+		}
 	}
+	return x.Bytes()
+}
+
+// since returns what has changed after a version, in the order of the changes. ok is false where removals have been
+// forgotten that came after it.
+func (l *list) since(v uint64) (changes []*item, ok bool) {
 	for _, it := range l.items {
 		if it.listed && it.ver > v {
 			changes = append(changes, it)
@@ -97,11 +102,19 @@ func (l *list) since(version string) (changes []*item, ok bool) {
 			changes = append(changes, &item{jid: g.jid, ver: g.ver})
 		}
 	}
-	if len(changes) > removals {
+	slices.SortFunc(changes, func(a, b *item) int { return cmp.Compare(a.ver, b.ver) })
+	return changes, v >= l.floor
+}
+
+// news returns what a client that names a version has missed. ok is false where that cannot be told, or where the whole
+// list is the shorter answer.
+func (l *list) news(version string) (changes []*item, ok bool) {
+	v, err := strconv.ParseUint(version, 10, 64)
+	if err != nil || v > l.ver {
 		return nil, false
 	}
-	slices.SortFunc(changes, func(a, b *item) int { return cmp.Compare(a.ver, b.ver) })
-	return changes, true
+	changes, ok = l.since(v)
+	return changes, ok && len(changes) <= removals
 }
 
 // goneRecord encodes what has been removed.

@@ -20,7 +20,7 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 		l = &list{}
 	}
 	// The event's stanza is what the session keeps and others read: addresses are set on a copy.
-	st := ev.Stanza.Retain()
+	st := ev.Stanza.Clone()
 	st.SetFrom(full)
 	available := st.Type == stanza.TypeNone
 	if available || ev.Was != nil {
@@ -112,7 +112,7 @@ func (m *module) last(s modules.Session) *stanza.Stanza {
 	if ps == nil {
 		return nil
 	}
-	st := ps.Stanza.Retain()
+	st := ps.Stanza.Clone()
 	st.SetFrom(s.JID())
 	if !st.Has(stanza.NSDelay, "delay") {
 		st.Add(stanza.AppendDelay(nil, m.domain, ps.Since, "")) // XEP-0203 §4, so that XEP-0256 can be read rightly

@@ -37,35 +37,31 @@ func (m *module) get(ctx context.Context, q *modules.IQ) error {
 	if s == nil {
 		return stanza.Err(stanza.ServiceUnavailable, "") // only sessions have a roster to see
 	}
-	// A change must come either in the answer or behind it. So the session is interested first, and what it is sent
-	// goes out under the lock that pushes take.
-	s.SetValue(interestedKey{}, true)
-	lock := &m.locks[stripe(owner.Local())]
-	lock.Lock()
-	defer lock.Unlock()
+	// Changes that come meanwhile are told behind the answer. The answer may be long and the client slow: it is sent
+	// without the lock, and what little is left to tell with it.
 	l, err := m.list(ctx, owner.Local())
 	if err != nil {
 		return err
 	}
-	// What fails here fails because the session is gone.
-	if changes, ok := l.since(q.Payload.Attr("ver")); ok {
+	s.SetValue(interestKey{}, reading)
+	// What fails from here on fails because the session is gone.
+	if changes, ok := l.news(q.Payload.Attr("ver")); ok {
 		s.Send(ctx, q.Stanza.Result(nil))
-		for _, it := range changes {
-			st := m.pushed(it)
-			st.SetTo(s.JID())
-			s.Send(ctx, st)
-		}
+		m.pushAll(ctx, s, changes)
+	} else {
+		s.Send(ctx, q.Stanza.Result(l.query()))
+	}
+	lock := &m.locks[stripe(owner.Local())]
+	lock.Lock()
+	defer lock.Unlock()
+	s.SetValue(interestKey{}, informed)
+	now, err := m.list(ctx, owner.Local())
+	if err != nil {
+		m.h.Log.Error("roster not read", "user", owner.Local(), "session", s.ID(), "err", err)
 		return modules.Done
 	}
-	var x stanza.XML
-	x.Start("query", "xmlns", stanza.NSRoster, "ver", l.version())
-	for _, it := range l.items {
-		if it.listed {
-			it.write(&x)
-		}
-	}
-	x.End()
-	s.Send(ctx, q.Stanza.Result(x.Bytes()))
+	changes, _ := now.since(l.ver)
+	m.pushAll(quiet(ctx), s, changes)
 	return modules.Done
 }
 

@@ -312,6 +312,59 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// A change that comes while the roster is on its way is told behind it; so is one that comes just before, once more.
+func TestChangeDuringGet(t *testing.T) {
+	for _, ver := range []string{"", " ver='1'"} {
+		h := &host{t: t}
+		during := func() {}
+		meddler := modules.Define(modules.Info{Name: "mod_meddler"}, struct{}{}, func(struct{}) modules.Module {
+			return starter(func(mh *modules.Host) {
+				mh.Hooks.ToClient.On(modules.Check, func(_ context.Context, p *modules.Packet) error {
+					if p.Stanza.Type == stanza.TypeResult {
+						during()
+					}
+					return nil
+				})
+			})
+		})
+		in := modules.Define(Info, Defaults, func(c Config) modules.Module { h.m = newModule(c); return h.m })
+		h.Host = modtest.New(t, "a.test", in, meddler)
+		a := h.Session(alice + "/one")
+		h.put(alice, "one@b.test", 0)
+		during = func() {
+			during = func() {}
+			h.put(alice, "two@b.test", 0)
+			h.put(alice, "one@b.test", subTo)
+		}
+		for range 2 { // asking again is no different
+			r := a.IQ("get", "", "<query xmlns='jabber:iq:roster'"+ver+"/>")
+			if r.Type != stanza.TypeResult {
+				t.Fatalf("%s", r.AppendTo(nil))
+			}
+			equal(t, "behind the answer", pushes(t, a.Sent()), "two@b.test none", "one@b.test to")
+			during = func() {
+				during = func() {}
+				h.put(alice, "two@b.test", subFrom)
+				h.put(alice, "two@b.test", 0)
+				h.put(alice, "one@b.test", 0)
+				h.put(alice, "one@b.test", subTo)
+			}
+			if ver != "" {
+				break // the answer itself has pushes then
+			}
+		}
+		a.Sent()
+		h.put(alice, "three@b.test", 0)
+		equal(t, "afterwards", pushes(t, a.Sent()), "three@b.test none")
+	}
+}
+
+// starter is a module that only starts.
+type starter func(*modules.Host)
+
+func (s starter) Start(_ context.Context, h *modules.Host) error { s(h); return nil }
+func (starter) Stop(context.Context) error                       { return nil }
+
 // What was removed too long ago to be remembered is told by sending all.
 func TestForgottenRemovals(t *testing.T) {
 	h := newHost(t)

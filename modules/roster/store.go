@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -129,18 +130,27 @@ func (m *module) apply(ctx context.Context, e *edit) error {
 		e.now.ver = l.ver + 1
 	}
 	next := l.with(e.now)
-	m.cache.begin(owner)
-	if err := m.write(ctx, l, next, e); err != nil {
-		m.cache.end(owner, nil)
+	if err := m.commit(owner, next, func() error { return m.write(ctx, l, next, e) }); err != nil {
 		return fmt.Errorf("write roster: %w", err)
 	}
-	m.cache.end(owner, next)
 	if e.deliver != nil {
 		e.deliver()
 	}
 	if !shown {
 		m.push(ctx, e.owner, e.now)
 	}
+	return nil
+}
+
+// commit writes to the store and keeps the cache in step. After an error nobody knows what is on disk: it will be read.
+func (m *module) commit(owner string, next *list, write func() error) error {
+	var known *list // nil until it is on disk, also if write panics
+	m.cache.begin(owner)
+	defer func() { m.cache.end(owner, known) }()
+	if err := write(); err != nil {
+		return err
+	}
+	known = next
 	return nil
 }
 
@@ -205,30 +215,42 @@ func (m *module) requests(ctx context.Context, owner string) ([]*stanza.Stanza, 
 	return sts, nil
 }
 
-// drop removes all of an account and returns what it was. The version goes on from where it was.
+// drop removes all of an account and returns what it was, as far as it could be read. The version goes on from where it
+// was.
 func (m *module) drop(ctx context.Context, owner string) (*list, error) {
 	lock := &m.locks[stripe(owner)]
 	lock.Lock()
 	defer lock.Unlock()
 	l, err := m.list(ctx, owner)
-	if err != nil {
-		return nil, err
-	}
-	if l.ver == 0 && len(l.items) == 0 {
+	switch {
+	case err != nil: // damaged: it goes all the same, and its version to what none can have reached
+		m.h.Log.Error("roster not read before it is removed", "user", owner, "err", err)
+		l = &list{ver: uint64(time.Now().UnixNano())}
+	case len(l.items) == 0 && l.floor == l.ver: // nothing there, nothing to remember
 		return l, nil
 	}
 	next := &list{ver: l.ver + 1, floor: l.ver + 1}
-	m.cache.begin(owner)
-	err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
-		for j, it := range l.items {
-			key := contactKey(owner, j)
-			if err := tx.KV(kvItems).Delete(key); err != nil {
-				return err
+	if err := m.commit(owner, nil, func() error { return m.erase(ctx, owner, next) }); err != nil {
+		return nil, fmt.Errorf("remove roster: %w", err)
+	}
+	return l, nil
+}
+
+// erase takes all of an account off the disk, but for the version.
+func (m *module) erase(ctx context.Context, owner string, next *list) error {
+	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
+		for _, kv := range []storage.TxKV{tx.KV(kvItems), tx.KV(kvRequests)} {
+			var keys [][]byte
+			err := kv.Scan(ownerKey(owner), nil, func(key, _ []byte) bool {
+				keys = append(keys, slices.Clone(key))
+				return true
+			})
+			for _, key := range keys {
+				if err == nil {
+					err = kv.Delete(key)
+				}
 			}
-			if it.state&pendingIn == 0 {
-				continue
-			}
-			if err := tx.KV(kvRequests).Delete(key); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -237,9 +259,4 @@ func (m *module) drop(ctx context.Context, owner string) (*list, error) {
 		}
 		return tx.KV(kvVersions).Put([]byte(owner), binary.AppendUvarint(nil, next.ver))
 	})
-	m.cache.end(owner, nil)
-	if err != nil {
-		return nil, fmt.Errorf("drop roster: %w", err)
-	}
-	return l, nil
 }

@@ -114,6 +114,31 @@ func TestDamagedRecord(t *testing.T) {
 	}
 }
 
+// A damaged roster can be removed, and what comes after it is new.
+func TestDamagedRosterCanGo(t *testing.T) {
+	h := newHost(t)
+	ctx := context.Background()
+	h.User("alice")
+	h.put(alice, romeo, subTo)
+	h.put(alice, "paris@b.test", pendingIn)
+	if err := h.m.h.Store.KV(kvItems).Put(ctx, contactKey("alice", stanza.MustJID(romeo)), []byte{99}); err != nil {
+		t.Fatal(err)
+	}
+	h.restart()
+	if err := h.Users.Delete(ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	a := h.Session(alice + "/one")
+	r := a.IQ("get", "", "<query xmlns='jabber:iq:roster' ver='1'/>")
+	if items, ver := roster(t, r); len(items) > 0 || len(ver) < 10 {
+		t.Errorf("%v, version %s", items, ver)
+	}
+	a.Available(0, "")
+	if got := presences(a.Sent()); len(got) != 1 {
+		t.Errorf("alice hears %v", got)
+	}
+}
+
 // Accounts whose names begin alike do not share anything.
 func TestOwnersAreApart(t *testing.T) {
 	h := newHost(t)

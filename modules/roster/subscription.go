@@ -102,7 +102,7 @@ func (m *module) subscription(ctx context.Context, p *modules.Packet) error {
 		for _, s := range m.h.Router.Sessions(owner) {
 			// §3.1.3: a request goes to the available resources, §3.1.6, §3.2.3, §3.3.3: the rest to the interested ones.
 			if t == stanza.TypeSubscribe && s.Presence() != nil || t != stanza.TypeSubscribe && interested(s) {
-				s.Send(ctx, st)
+				s.Send(quiet(ctx), st)
 			}
 		}
 	}
@@ -155,11 +155,7 @@ func (m *module) userDeleted(ctx context.Context, owner stanza.JID) {
 // userCreated makes sure that a new account begins with nothing: a crash may have come between the end of an older one
 // of that name and the end of its roster.
 func (m *module) userCreated(ctx context.Context, owner stanza.JID) {
-	l, err := m.list(ctx, owner.Local())
-	if err == nil && len(l.items) > 0 {
-		_, err = m.drop(ctx, owner.Local())
-	}
-	if err != nil {
+	if _, err := m.drop(ctx, owner.Local()); err != nil {
 		m.h.Log.Error("roster of a former account not removed", "user", owner.Local(), "err", err)
 	}
 }
