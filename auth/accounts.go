@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -93,20 +94,51 @@ func (a *Accounts) notify(ctx context.Context, what string, j stanza.JID) {
 	}
 }
 
-// Verify tells whether the keyring is the one with which the store's passwords were sealed. The first call on a store leaves
-// the mark that later ones look at. With another keyring nobody could log in, so a server had better not start.
-func (a *Accounts) Verify(ctx context.Context) error {
+// Verify tells whether the keyring is the one with which the passwords of the hosts were sealed. The first call on a store
+// leaves a mark that later ones look at. With another keyring it counts the accounts that cannot log in; once there are none
+// left, because all have new passwords, this keyring is the right one from then on.
+func (a *Accounts) Verify(ctx context.Context, hosts ...string) error {
 	kv, key := a.store.Bucket("auth", ".keyring").KV("keyring"), []byte("mark")
-	sealed, err := kv.Get(ctx, key)
-	if errors.Is(err, storage.ErrNotFound) {
+	switch sealed, err := kv.Get(ctx, key); {
+	case errors.Is(err, storage.ErrNotFound):
 		return kv.Put(ctx, key, a.vault.seal(nil, key))
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	default:
+		if _, err := a.vault.open(sealed, key); err == nil {
+			return nil
+		}
 	}
-	if _, err := a.vault.open(sealed, key); err != nil {
-		return errors.New("auth: the keyring file does not belong to this database: put back the one that it was used with, " +
-			"from a backup; without it no stored password can be used")
+	lost := 0
+	for _, host := range hosts {
+		n, err := a.host(host).sealedOtherwise(ctx)
+		if err != nil {
+			return err
+		}
+		lost += n
 	}
-	return nil
+	if lost > 0 {
+		return fmt.Errorf("auth: the keyring file is not the one that this database was used with, so nobody can log in to "+
+			"accounts with an old password (%d): put the old file back from a backup or, if it is lost, set new passwords", lost)
+	}
+	return kv.Put(ctx, key, a.vault.seal(nil, key))
+}
+
+// sealedOtherwise counts the accounts whose keys do not open.
+func (u *users) sealedOtherwise(ctx context.Context) (n int, err error) {
+	err = u.records().Scan(ctx, nil, nil, func(local, value []byte) bool {
+		r, err := decodeRecord(value)
+		if err != nil {
+			n++
+			return true
+		}
+		for i := range r.Keys {
+			if _, err := r.Keys[i].open(u.accounts.vault, u.host, string(local)); err != nil {
+				n++
+				break
+			}
+		}
+		return true
+	})
+	return n, err
 }

@@ -450,7 +450,7 @@ func TestSealed(t *testing.T) {
 	}
 
 	thief := NewAccounts(st, Options{Iterations: testIterations, Secret: otherSecret})
-	if err := thief.Verify(ctx); err == nil || !strings.Contains(err.Error(), "keyring") {
+	if err := thief.Verify(ctx, testHost, "b.test"); err == nil || !strings.Contains(err.Error(), "(2)") {
 		t.Errorf("another keyring: %v", err)
 	}
 	if err := thief.Host(testHost).Check(ctx, "alice", testPassword); err == nil || errors.Is(err, ErrPassword) {
@@ -460,6 +460,25 @@ func TestSealed(t *testing.T) {
 	c := &testClient{hash: "SHA-256", user: "alice", password: testPassword}
 	if _, err := c.run(t, x); condition(t, err) != TemporaryAuthFailure {
 		t.Errorf("SCRAM with another keyring: %v", err)
+	}
+}
+
+// TestKeyringLost: who has lost the keyring sets new passwords, and is not told of it for ever.
+func TestKeyringLost(t *testing.T) {
+	ctx := context.Background()
+	st := newStore(t)
+	must(t, newAccounts(t, st).Verify(ctx, testHost))
+	a := NewAccounts(st, Options{Iterations: testIterations, Secret: otherSecret})
+	must(t, a.Host(testHost).SetPassword(ctx, "alice", testPassword))
+	must(t, a.Host(testHost).Check(ctx, "alice", testPassword))
+	if err := a.Verify(ctx, testHost); err == nil || !strings.Contains(err.Error(), "(1)") {
+		t.Errorf("bob's password is lost: %v", err)
+	}
+	must(t, a.Host(testHost).Delete(ctx, "bob"))
+	must(t, a.Verify(ctx, testHost))
+	must(t, a.Verify(ctx))
+	if err := newSecond(st).Verify(ctx, testHost); err == nil {
+		t.Error("takes the old keyring back")
 	}
 }
 
@@ -516,7 +535,7 @@ func TestSealedOnDisk(t *testing.T) {
 		}
 	})
 	open("another", func(a *Accounts) {
-		if err := a.Verify(ctx); err == nil {
+		if err := a.Verify(ctx, testHost); err == nil {
 			t.Error("takes another keyring")
 		}
 		if err := a.Host(testHost).Check(ctx, "alice", testPassword); !errors.Is(err, errSealed) {

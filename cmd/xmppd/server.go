@@ -85,6 +85,9 @@ func (s *server) open(ctx context.Context, cfg *config.Config, dir string) (err 
 	}
 	s.throttle = auth.NewThrottle(throttleLimits(cfg))
 	s.accounts = auth.NewAccounts(s.store, authOptions(cfg, s.keys))
+	if err := s.accounts.Verify(ctx, cfg.General.Hosts...); err != nil {
+		s.log.Error("keyring", "err", err) // no reason to stop: new passwords are set with the same server
+	}
 	s.router = router.New(router.Options{
 		Accounts: func(host string) router.Accounts {
 			if u := s.users(host); u != nil {
