@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// BenchmarkScram is the server's side of a whole SCRAM-SHA-256 login, with the test client's share taken out by giving it
-// one iteration of PBKDF2 to do.
+// BenchmarkScram is a whole SCRAM-SHA-256 login: the server's side, and the test client's with one iteration of PBKDF2 to do.
 func BenchmarkScram(b *testing.B) {
 	a := NewAccounts(newStore(b), Options{Iterations: 1, Secret: testSecret})
 	must(b, a.Host(testHost).Create(context.Background(), "alice", testPassword))
