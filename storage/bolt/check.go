@@ -103,7 +103,11 @@ func newChecker(f *os.File) (*checker, error) {
 	if need := int64(m.high) * int64(m.pageSize); m.high < 4 || m.high > 1<<48/uint64(m.pageSize) || fi.Size() < need {
 		return nil, fmt.Errorf("%w: it was cut short to %d bytes, at least %d are missing%s", ErrFormat, fi.Size(), need-fi.Size(), remedy)
 	}
-	return &checker{r: f, pageSize: m.pageSize, root: m.root, freelist: m.freelist, high: m.high}, nil
+	c := &checker{r: f, pageSize: m.pageSize, root: m.root, freelist: m.freelist, high: m.high}
+	if b, err := c.read(c.root, nil); err == nil && c.lookup(b, rootMeta) == nil {
+		return nil, fmt.Errorf("%w: it is a bbolt file of another program%s", ErrFormat, remedy)
+	}
+	return c, nil
 }
 
 // run checks all; its error is the context's. What it found is in structure, records and damaged.
@@ -423,8 +427,12 @@ func VerifyFile(ctx context.Context, path string) error {
 	if err := c.err(path); err != nil {
 		return err
 	}
-	if c.metaValue(keyFormat) == nil {
-		return fmt.Errorf("storage: %s: %w: it is a bbolt file of another program", path, ErrFormat)
+	n := c.metaValue(keyFormat)
+	if len(n) != 4 {
+		return fmt.Errorf("storage: %s: %w: it does not say its format", path, ErrFormat)
+	}
+	if n := binary.BigEndian.Uint32(n); n > uint32(current.number) {
+		return fmt.Errorf("storage: %s: %w: it has format %d and this version reads up to %d", path, ErrFormat, n, current.number)
 	}
 	return nil
 }
