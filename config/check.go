@@ -68,6 +68,7 @@ func (c *Config) checkGeneral(root *Node, errs *Errors) {
 		errs.Add("general.hosts", "must name at least one host")
 	}
 	c.General.Hosts = make([]string, 0, len(hosts))
+	written := make(map[string]string, len(hosts))
 	for i, h := range hosts {
 		key := fmt.Sprintf("general.hosts[%d]", i)
 		d, ok := domain(h)
@@ -75,11 +76,11 @@ func (c *Config) checkGeneral(root *Node, errs *Errors) {
 			errs.Add(key, "%q is not a domain name", h)
 			continue
 		}
-		if slices.Contains(c.General.Hosts, d) {
-			first := slices.IndexFunc(hosts, func(s string) bool { o, _ := domain(s); return o == d })
-			errs.Add(key, "%q is the same host as %q before it", h, hosts[first])
+		if first, there := written[d]; there {
+			errs.Add(key, "%q is the same host as %q before it", h, first)
 			continue
 		}
+		written[d] = h
 		c.General.Hosts = append(c.General.Hosts, d)
 	}
 	if c.General.DataDir == "" {

@@ -104,32 +104,32 @@ type Limits struct {
 	LoginTimeout     Duration `toml:"login_timeout" doc:"from connection to login"`
 	IdleTimeoutC2S   Duration `toml:"idle_timeout_c2s" doc:"a client that says nothing this long is gone"`
 	IdleTimeoutS2S   Duration `toml:"idle_timeout_s2s" doc:"a server stream without a stanza is closed"`
-	PingAfter        Duration `toml:"ping_after" doc:"a silent client is asked for a sign of life"`
+	PingAfter        Duration `toml:"ping_after" doc:"a silent client is asked for a sign of life; 0: never"`
 	StanzaTimeout    Duration `toml:"stanza_timeout" doc:"from a stanza's first byte to its last"`
 	WriteTimeout     Duration `toml:"write_timeout" doc:"a peer that takes nothing this long is gone"`
 	WriteBuffer      Size     `toml:"write_buffer" doc:"what may wait for a peer that reads slowly"`
 
-	RateC2S  Size `toml:"rate_c2s" doc:"bytes a second that a client may send in the long run; reading slows down beyond it"`
+	RateC2S  Size `toml:"rate_c2s" doc:"bytes a second that a client may send in the long run; reading slows down beyond it; 0: no limit"`
 	BurstC2S Size `toml:"burst_c2s" doc:"bytes that a client may send at once"`
 	RateS2S  Size `toml:"rate_s2s" doc:"as rate_c2s, for a server stream"`
 	BurstS2S Size `toml:"burst_s2s" doc:"as burst_c2s, for a server stream"`
 
-	AuthTries          int      `toml:"auth_tries" doc:"failed logins on one connection before it ends"`
-	AuthFailsPerMinute int      `toml:"auth_failures_per_minute" doc:"failed logins of one address (an IPv6 /64) a minute before it has to wait"`
-	AuthFailsPerDay    int      `toml:"auth_failures_per_day" doc:"failed logins of one address a day before it has to wait"`
+	AuthTries          int      `toml:"auth_tries" doc:"failed logins on one connection before it ends; 0: no limit"`
+	AuthFailsPerMinute int      `toml:"auth_failures_per_minute" doc:"failed logins of one address (an IPv6 /64) a minute before it has to wait; 0: no limit"`
+	AuthFailsPerDay    int      `toml:"auth_failures_per_day" doc:"failed logins of one address a day before it has to wait; 0: no limit"`
 	AuthDelay          Duration `toml:"auth_delay" doc:"the first wait; it doubles with each failure"`
 	AuthDelayMax       Duration `toml:"auth_delay_max" doc:"the longest wait"`
 
-	ConnsPerAddress int `toml:"connections_per_address" doc:"open connections of one address (an IPv6 /64)"`
-	ConnsPerMinute  int `toml:"connections_per_minute" doc:"new connections of one address a minute"`
-	ConnsPreauth    int `toml:"connections_preauth" doc:"connections that have not logged in; beyond it the oldest goes"`
+	ConnsPerAddress int `toml:"connections_per_address" doc:"open connections of one address (an IPv6 /64); 0: no limit"`
+	ConnsPerMinute  int `toml:"connections_per_minute" doc:"new connections of one address a minute; 0: no limit"`
+	ConnsPreauth    int `toml:"connections_preauth" doc:"connections that have not logged in; beyond it the oldest goes; 0: no limit"`
 	Resources       int `toml:"resources_per_account" doc:"sessions of one account"`
-	Hibernated      int `toml:"hibernated_per_account" doc:"of these, sessions that wait to be resumed"`
+	Hibernated      int `toml:"hibernated_per_account" doc:"of these, sessions that wait to be resumed; 0: none"`
 
 	SMQueue      int      `toml:"sm_queue" doc:"stanzas kept for a client until it acknowledges them"`
 	SMQueueSize  Size     `toml:"sm_queue_size" doc:"the same in bytes"`
-	SMResume     Duration `toml:"sm_resume_timeout" doc:"how long a session waits to be resumed"`
-	OfflineCount int      `toml:"offline_messages" doc:"messages kept for an account that is offline"`
+	SMResume     Duration `toml:"sm_resume_timeout" doc:"how long a session waits to be resumed; 0: not at all"`
+	OfflineCount int      `toml:"offline_messages" doc:"messages kept for an account that is offline; 0: none"`
 	OfflineSize  Size     `toml:"offline_size" doc:"the same in bytes"`
 	RosterItems  int      `toml:"roster_items" doc:"contacts of one account"`
 }

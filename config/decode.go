@@ -222,6 +222,10 @@ func (d *decoder) table(n *Node, v reflect.Value, secret bool) {
 
 // unknown notes a key that no field has.
 func (d *decoder) unknown(n *Node, key string, fields fields) {
+	d.fails++
+	if d.errs.full() {
+		return
+	}
 	child := n.Keys[key]
 	hints := foreign(child)
 	for _, h := range hints {

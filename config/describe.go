@@ -43,7 +43,7 @@ func describe(v reflect.Value, prefix string) (options []Option) {
 		}
 		o := Option{Key: key, Type: describeType(fv.Type(), true), Default: format(fv), Doc: f.doc}
 		switch {
-		case f.required:
+		case f.required && fv.IsZero():
 			o.Default = ""
 		case f.secret && o.Default != `""`:
 			o.Default = secretText

@@ -15,7 +15,11 @@ type Errors struct {
 	at   *Node
 	// partial says that a syntax error hid a part of the file: what is missing may only be unread.
 	partial bool
+	seen    map[Mistake]bool
 }
+
+// maxMistakes bounds an answer, and the work on a file that is none of ours.
+const maxMistakes = 1000
 
 // Mistake is one line of an answer to the admin.
 type Mistake struct {
@@ -49,10 +53,17 @@ func (e *Errors) addAt(n *Node, format string, args ...any) {
 
 // add keeps a mistake once: a section that several hosts inherit is decoded for each of them.
 func (e *Errors) add(m Mistake) {
-	if !slices.Contains(e.List, m) {
-		e.List = append(e.List, m)
+	if e.seen[m] || e.full() {
+		return
 	}
+	if e.seen == nil {
+		e.seen = map[Mistake]bool{}
+	}
+	e.seen[m] = true
+	e.List = append(e.List, m)
 }
+
+func (e *Errors) full() bool { return len(e.List) >= maxMistakes }
 
 // Error prints one mistake a line: config.toml:14: general.hosts: …
 func (e *Errors) Error() string {
@@ -98,9 +109,9 @@ func (n *Node) lookup(path string) (at *Node, found bool) {
 	for path != "" && at != nil {
 		var next *Node
 		if rest, ok := strings.CutPrefix(path, "["); ok {
-			digits, after, _ := strings.Cut(rest, "]")
+			digits, after, ended := strings.Cut(rest, "]")
 			i, err := strconv.Atoi(digits)
-			if list, ok := at.Value.([]*Node); ok && err == nil && i >= 0 && i < len(list) {
+			if list, ok := at.Value.([]*Node); ok && ended && err == nil && i >= 0 && i < len(list) {
 				next = list[i]
 			}
 			path = strings.TrimPrefix(after, ".")

@@ -19,7 +19,12 @@ func (c *Config) takeHosts(root *Node, sections []HostConfig, known []Section, e
 		// The sections themselves say which hosts there are.
 		c.General.Hosts = nil
 	}
+	served := make(map[string]bool, len(c.General.Hosts))
+	for _, h := range c.General.Hosts {
+		served[h] = true
+	}
 	lines := map[string]int{}
+	lookups := 100_000 // comparisons of names in all: with thousands of hosts, a slip of the pen becomes a mere warning
 	for i := range sections {
 		h, n := &sections[i], nodes[i]
 		h.Line = n.Line
@@ -43,12 +48,15 @@ func (c *Config) takeHosts(root *Node, sections []HostConfig, known []Section, e
 		lines[name] = n.Line
 		h.Host = name
 		switch {
-		case slices.Contains(c.General.Hosts, name):
+		case served[name]:
 		case !named:
 			c.General.Hosts = append(c.General.Hosts, name)
 		case errs.partial:
 		default:
-			best, distance := nearest(name, c.General.Hosts)
+			best, distance := "", -1
+			if lookups -= len(c.General.Hosts); lookups > 0 {
+				best, distance = nearest(name, c.General.Hosts)
+			}
 			if near(name, distance) {
 				errs.Add("host", "is not in general.hosts (line %d); the nearest that is there is %q", listed.Line, best)
 			} else {
@@ -84,7 +92,7 @@ func (c *Config) checkModules(known []Section, errs *Errors) {
 		}
 		plain := func(host string) bool { h := c.Hosts[host]; return h == nil || h.Modules[name] == nil }
 		if len(c.General.Hosts) == 0 || slices.ContainsFunc(c.General.Hosts, plain) {
-			s.Check(n, errs)
+			checkSection(s, n, errs)
 		}
 		c.warnPlanned(*s, n)
 	}
@@ -102,9 +110,17 @@ func (c *Config) checkOverlays(h *HostConfig, known []Section, errs *Errors) {
 			errs.addAt(n, "%s", unknownModule(best))
 			continue
 		}
-		s.Check(overlay(n, c.Modules[name]), errs)
+		checkSection(s, overlay(n, c.Modules[name]), errs)
 		c.warnPlanned(*s, n)
 	}
+}
+
+// checkSection runs a module's check with the mistakes placed in its section.
+func checkSection(s *Section, n *Node, errs *Errors) {
+	before := errs.at
+	errs.at = n
+	s.Check(n, errs)
+	errs.at = before
 }
 
 func unknownModule(best string) string {

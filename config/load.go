@@ -83,6 +83,10 @@ func Parse(path string, data []byte, modules []Section) (*Config, error) {
 
 	sortMistakes(errs.List)
 	sortMistakes(c.Warnings)
+	if errs.full() {
+		last := errs.List[len(errs.List)-1].Line
+		errs.List = append(errs.List, Mistake{Line: last, Text: "there are more mistakes than these"})
+	}
 	if len(errs.List) > 0 {
 		return nil, errs
 	}

@@ -265,8 +265,11 @@ func scalar(kind unstable.Kind, raw []byte) (any, bool) {
 		n, err := strconv.ParseInt(s, 0, 64)
 		return n, err == nil
 	case unstable.Float:
+		if strings.HasSuffix(s, "nan") {
+			return math.NaN(), true // strconv takes no sign here
+		}
 		f, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
-		return f, err == nil || math.IsInf(f, 0)
+		return f, err == nil
 	}
 	s = strings.ToUpper(string(bytes.Replace(raw, []byte(" "), []byte("T"), 1)))
 	for _, layout := range []string{
