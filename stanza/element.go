@@ -3,7 +3,6 @@ package stanza
 import (
 	"bytes"
 	"strconv"
-	"strings"
 )
 
 // Element is a small tree for payloads that a module really reads, and for tests. Cold path: the stanza path never
@@ -91,6 +90,7 @@ func (s *Stanza) Root() *Element {
 	return s.builder().build(raw)
 }
 
+// builder returns a builder for what stands in s: the stream header's declarations are in force.
 func (s *Stanza) builder() *treeBuilder {
 	t := &treeBuilder{defaultNS: s.defaultNS}
 	for _, o := range s.outer {
@@ -109,9 +109,24 @@ type treeBuilder struct {
 // treeLevel is an element that is being read, with what was in force outside it.
 type treeLevel struct {
 	e         *Element
-	text      []byte
+	text      []byte // all of it, where it comes in several pieces
 	scope     int
 	defaultNS string
+}
+
+func (l *treeLevel) addText(tok token) {
+	if tok.kind == tokenText && l.e.Text == "" && l.text == nil {
+		l.e.Text = unescape(tok.raw, false)
+		return
+	}
+	if l.text == nil {
+		l.text = []byte(l.e.Text)
+	}
+	if tok.kind == tokenText {
+		l.text = appendUnescaped(l.text, tok.raw, false)
+	} else {
+		l.text = appendLines(l.text, tok.raw)
+	}
 }
 
 // push takes the declarations of a start tag into force.
@@ -124,21 +139,29 @@ func (t *treeBuilder) push(rest []byte, inherited string) (attrs int) {
 		}
 		rest = after
 		if string(name) == "xmlns" {
-			t.defaultNS = unescape(value, true)
+			t.defaultNS = namespace(value)
 		} else if p, ok := bytes.CutPrefix(name, []byte("xmlns:")); ok {
-			t.scope = append(t.scope, Attr{Name: string(p), Value: unescape(value, true)})
+			t.scope = append(t.scope, Attr{Name: intern(p), Value: namespace(value)})
 		} else {
 			attrs++
 		}
 	}
 }
 
-func (t *treeBuilder) resolve(prefix string) string {
-	if prefix == "xml" {
+// namespace returns a declaration's value, unescaped.
+func namespace(value []byte) string {
+	if bytes.IndexByte(value, '&') >= 0 {
+		value = appendUnescaped(nil, value, true)
+	}
+	return intern(value)
+}
+
+func (t *treeBuilder) resolve(prefix []byte) string {
+	if string(prefix) == "xml" {
 		return NSXML
 	}
 	for i := len(t.scope) - 1; i >= 0; i-- {
-		if t.scope[i].Name == prefix {
+		if t.scope[i].Name == string(prefix) {
 			return t.scope[i].Value
 		}
 	}
@@ -170,25 +193,23 @@ func (t *treeBuilder) build(b []byte) *Element {
 			if len(t.open) == 0 {
 				continue
 			}
-			level := &t.open[len(t.open)-1]
-			if tok.kind == tokenText {
-				level.text = appendUnescaped(level.text, tok.raw, false)
-			} else {
-				level.text = appendLines(level.text, tok.raw)
-			}
+			t.open[len(t.open)-1].addText(tok)
 		}
 	}
 }
 
+var colon = []byte(":")
+
+// start begins an element, inside the innermost one that is open.
 func (t *treeBuilder) start(tok token) *Element {
 	level := treeLevel{e: new(Element), scope: len(t.scope), defaultNS: t.defaultNS}
 	qname, rest := tok.name()
 	n := t.push(rest, t.defaultNS)
 	e := level.e
-	if prefix, local, ok := strings.Cut(string(qname), ":"); ok {
-		e.NS, e.Name = t.resolve(prefix), local
+	if prefix, local, ok := bytes.Cut(qname, colon); ok {
+		e.NS, e.Name = t.resolve(prefix), intern(local)
 	} else {
-		e.NS, e.Name = t.defaultNS, prefix
+		e.NS, e.Name = t.defaultNS, intern(qname)
 	}
 	if n > 0 {
 		e.Attrs = make([]Attr, 0, n)
@@ -202,10 +223,11 @@ func (t *treeBuilder) start(tok token) *Element {
 		if string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:")) {
 			continue
 		}
-		a := Attr{Name: string(name), Value: unescape(value, true)}
-		if prefix, local, ok := strings.Cut(a.Name, ":"); ok {
-			a.NS, a.Name = t.resolve(prefix), local
+		a := Attr{Value: unescape(value, true)}
+		if prefix, local, ok := bytes.Cut(name, colon); ok {
+			a.NS, name = t.resolve(prefix), local
 		}
+		a.Name = intern(name)
 		e.Attrs = append(e.Attrs, a)
 	}
 	if len(t.open) > 0 {
@@ -216,9 +238,12 @@ func (t *treeBuilder) start(tok token) *Element {
 	return e
 }
 
+// end leaves the innermost element that is open.
 func (t *treeBuilder) end() {
 	n := len(t.open) - 1
-	t.open[n].e.Text = string(t.open[n].text)
+	if t.open[n].text != nil {
+		t.open[n].e.Text = string(t.open[n].text)
+	}
 	t.scope, t.defaultNS = t.scope[:t.open[n].scope], t.open[n].defaultNS
 	t.open = t.open[:n]
 }

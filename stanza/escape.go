@@ -132,3 +132,15 @@ func unescape(raw []byte, attr bool) string {
 	}
 	return string(raw)
 }
+
+// validText tells whether s is UTF-8 and has nothing but XML characters.
+func validText(s string) bool {
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 || !xmlChar(r) {
+			return false
+		}
+		i += n
+	}
+	return true
+}

@@ -1,6 +1,9 @@
 package stanza
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Drop leaves Children[i] out on the way out.
 func (s *Stanza) Drop(i int) {
@@ -57,14 +60,28 @@ func (s *Stanza) AppendTo(dst []byte) []byte {
 	if len(s.dropped) > 0 {
 		for i, c := range s.Children {
 			if s.isDropped(i) {
-				dst = append(dst, s.Raw[pos:c.All.A]...)
+				dst = appendJoined(dst, s.Raw[pos:c.All.A])
 				pos = c.All.B
 			}
 		}
 	}
-	dst = append(dst, s.Raw[pos:s.tail]...)
+	dst = appendJoined(dst, s.Raw[pos:s.tail])
 	dst = append(dst, s.added...)
 	return append(dst, s.Raw[s.tail:]...)
+}
+
+// appendJoined appends what follows a dropped child. The text on both sides now meets: it must not make ]]> (XML 1.0 §2.4),
+// nor one line end of two.
+func appendJoined(dst, b []byte) []byte {
+	switch {
+	case bytes.HasSuffix(dst, cdataEnd[:2]) && bytes.HasPrefix(b, cdataEnd[2:]):
+		dst, b = append(dst, "&gt;"...), b[1:]
+	case bytes.HasSuffix(dst, cdataEnd[:1]) && bytes.HasPrefix(b, cdataEnd[1:]):
+		dst, b = append(dst, "]&gt;"...), b[2:]
+	case bytes.HasSuffix(dst, []byte("\r")) && bytes.HasPrefix(b, []byte("\n")):
+		dst, b = append(dst, "&#10;"...), b[1:]
+	}
+	return append(dst, b...)
 }
 
 // appendHead appends the start tag up to its > or />.

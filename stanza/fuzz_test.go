@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -244,6 +245,67 @@ func checkForward(t *testing.T, st *Stanza, want *Element) {
 	}
 	if st.changed() && st.used == 0 && !st.dropsNS() {
 		t.Fatal("changing a clone changed the stanza")
+	}
+}
+
+// TestRandomTrees is FuzzScanner's comparison for what byte-wise mutation hardly finds: elements that are well-formed, or
+// nearly so, with prefixes and namespaces hiding each other, references, CDATA, odd spaces and quotes.
+func TestRandomTrees(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 22))
+	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
+	uri := func() string { return pick("urn:a", "urn:b", "&#117;rn:b", NSClient, NSServer, "urn:p", NSStream) }
+	name := func() string {
+		return pick("a", "b", "body", "message", "p:a", "q:a", "r:b", "stream:x", "x-1", "\u00e9")
+	}
+	text := func() string {
+		return pick("", "", "x", " ", "\n", "\r\n", "\r", "\t", "&lt;", "&#13;", "&#x1F600;", "\u20ac", "]]", ">", "&apos;\"", "<![CDATA[<&]]]>")
+	}
+	var element func(b *strings.Builder, depth int)
+	element = func(b *strings.Builder, depth int) {
+		n := name()
+		if depth == 0 {
+			n = pick("message", "presence", "iq", "message", "foo", "p:a")
+		}
+		b.WriteString("<" + n)
+		for range rng.IntN(4) {
+			attr := pick("a", "id", "to", "from", "p:a", "q:a", "xml:lang", "type", "xmlns", "xmlns:q", "xmlns:r", "xmlns:p")
+			value := pick("1", "a@b", "&amp;x", "\t\n", "chat", "\u00fc", "'"[:0])
+			if strings.HasPrefix(attr, "xmlns") {
+				value = uri()
+			}
+			q := pick("'", "\"")
+			b.WriteString(pick(" ", "\n", "  ") + attr + pick("=", " = ", "= ") + q + value + q)
+		}
+		b.WriteString(pick("", "", " "))
+		if depth > 3 || rng.IntN(4) == 0 {
+			b.WriteString("/>")
+			return
+		}
+		b.WriteString(">")
+		for range rng.IntN(4) {
+			b.WriteString(text())
+			element(b, depth+1)
+		}
+		b.WriteString(text() + "</" + n + pick("", "", "\n") + ">")
+	}
+	good := 0
+	for range 20000 {
+		var b strings.Builder
+		element(&b, 0)
+		in := []byte(b.String())
+		if rng.IntN(3) == 0 { // one byte goes, or becomes another
+			i := rng.IntN(len(in))
+			if in[i] = in[rng.IntN(len(in))]; rng.IntN(2) == 0 {
+				in = slices.Delete(in, i, i+1)
+			}
+		}
+		whole, err := scanAll(fuzzScanner(Limits{}), string(in), len(in)+1)
+		sameScan(t, in, whole, err, Limits{}, 1+rng.IntN(5))
+		checkElements(t, in)
+		good += len(whole)
+	}
+	if good < 2000 {
+		t.Errorf("only %d elements were well-formed", good)
 	}
 }
 

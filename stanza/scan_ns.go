@@ -46,6 +46,14 @@ func (w *work) declare(b []byte) error {
 	return nil
 }
 
+// declarable tells whether xmlns:prefix='uri' could stand in an element and change something.
+func declarable(prefix, uri string) bool {
+	name := nameSpan{a: 0}
+	i, err := qname([]byte(prefix+" "), 0, &name)
+	return err == nil && i == len(prefix) && name.colon == 0 && prefix != "xml" && prefix != "xmlns" &&
+		uri != "" && uri != NSXML && uri != nsXMLNS && namespaceName([]byte(uri)) && validText(uri)
+}
+
 // namespaceName refuses what no URI or IRI can hold (RFC 3986 §2, RFC 3987 §2.2). XML itself would let it pass, but
 // namespace-aware parsers glue URI and name together with one of these characters and give up where a URI brings its
 // own: a stranger could end the streams of others.
@@ -101,16 +109,34 @@ func (w *work) lookup(s *Scanner, b []byte, n nameSpan) (binding, error) {
 	return binding{}, errPrefix
 }
 
-// uri returns the namespace name of a binding, for comparison only.
-func (x binding) uri(b []byte) []byte {
+// value returns the namespace name, unescaped.
+func (d *decl) value(b []byte) []byte {
+	raw := b[d.uri.A:d.uri.B]
+	if d.esc {
+		raw = appendUnescaped(nil, raw, true)
+	}
+	return raw
+}
+
+// same tells whether two bindings mean the same namespace.
+func (x binding) same(y binding, b []byte) bool {
+	switch {
+	case x.d == nil && y.d == nil:
+		return x.outer == y.outer
+	case x.d == nil:
+		return string(y.d.value(b)) == x.outer
+	case y.d == nil:
+		return string(x.d.value(b)) == y.outer
+	}
+	return bytes.Equal(x.d.value(b), y.d.value(b))
+}
+
+// name returns the namespace name as a string.
+func (x binding) name(b []byte) string {
 	if x.d == nil {
-		return []byte(x.outer)
+		return x.outer
 	}
-	if raw := b[x.d.uri.A:x.d.uri.B]; !x.d.esc {
-		return raw
-	} else {
-		return appendUnescaped(nil, raw, true)
-	}
+	return intern(x.d.value(b))
 }
 
 // namespace returns the namespace of an element with these attributes.
@@ -127,10 +153,7 @@ func (w *work) namespace(s *Scanner, b []byte, n nameSpan, attrs []attr, inherit
 	if err != nil {
 		return "", err
 	}
-	if x.d == nil {
-		return x.outer, nil
-	}
-	return intern(x.uri(b)), nil
+	return x.name(b), nil
 }
 
 // inherited returns the default namespace that the root hands down, which is not its own where it has a prefix.
@@ -144,11 +167,11 @@ func (w *work) inherited(s *Scanner, b []byte) string {
 
 // value returns the attribute's value, unescaped.
 func (a *attr) value(b []byte) []byte {
-	if raw := b[a.val.A:a.val.B]; !a.esc {
-		return raw
-	} else {
-		return appendUnescaped(nil, raw, true)
+	raw := b[a.val.A:a.val.B]
+	if a.esc {
+		raw = appendUnescaped(nil, raw, true)
 	}
+	return raw
 }
 
 // manyAttrs is from when on comparing each with each is too slow.
@@ -187,7 +210,7 @@ func (w *work) checkAttrs(s *Scanner, b []byte) error {
 			if o.kind != attrPrefixed || string(o.name.local(b)) != string(n.local(b)) {
 				continue
 			}
-			if y, _ := w.lookup(s, b, o.name); bytes.Equal(x.uri(b), y.uri(b)) {
+			if y, _ := w.lookup(s, b, o.name); x.same(y, b) {
 				return errDuplicate
 			}
 		}
@@ -205,7 +228,7 @@ func (w *work) checkManyAttrs(s *Scanner, b []byte) error {
 			if err != nil {
 				return err
 			}
-			keys = append(keys, " "+string(a.name.local(b))+" "+string(x.uri(b)))
+			keys = append(keys, " "+string(a.name.local(b))+" "+x.name(b))
 		}
 	}
 	slices.Sort(keys)

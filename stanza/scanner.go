@@ -70,11 +70,14 @@ func (s *Scanner) Release() {
 func (s *Scanner) Inside() bool { return s.w != nil && s.w.inside }
 
 // Prefixes tells the scanner the prefixes that the stream header declared beyond xmlns and xmlns:stream, as pairs of
-// prefix and URI. A stanza that uses one gets the declaration on its own root when forwarded.
+// prefix and URI. A stanza that uses one gets the declaration on its own root when forwarded. What could not be declared
+// in a stanza either is not declared.
 func (s *Scanner) Prefixes(pairs ...string) {
 	list := streamPrefix[:len(streamPrefix):len(streamPrefix)]
 	for i := 0; i+1 < len(pairs) && len(list) < maxOuter; i += 2 {
-		list = append(list, outer{pairs[i], pairs[i+1]})
+		if prefix, uri := pairs[i], pairs[i+1]; declarable(prefix, uri) {
+			list = append(list, outer{prefix, uri})
+		}
 	}
 	s.outer = list
 }
