@@ -132,8 +132,8 @@ var foreignNames = map[string]string{
 
 	"password_hash":                     "auth.scram_hashes",
 	"default_iteration_count":           "auth.scram_iterations",
-	"allow_registration":                "[modules.mod_register]",
-	"min_seconds_between_registrations": "[modules.mod_register]",
+	"allow_registration":                "modules.mod_register.allow_registration",
+	"min_seconds_between_registrations": "modules.mod_register.registrations_per_hour",
 	"contact_info":                      "[modules.mod_contacts]",
 	"otp_seed":                          "modules.mod_auth_token.otp_seed",
 	"token_secret":                      "modules.mod_auth_token.token_secret",
