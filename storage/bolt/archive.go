@@ -166,9 +166,7 @@ func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (st
 				c, known, err = recount(items), false, nil
 			}
 			if err == nil && !known {
-				var floor uint64
-				floor, err = a.floor(in)
-				c.last = max(c.last, floor)
+				c.last = max(c.last, a.floor(in))
 			}
 			return err
 		})
@@ -201,13 +199,14 @@ func (a *archive) putCounters(w *writeTx, in *bolt.Bucket, owner string, c count
 	return w.put(in, key, record(key, c.encode()))
 }
 
-// floor is the highest ID that was given to owners who are gone, so that IDs stay unique when one returns.
-func (a *archive) floor(in *bolt.Bucket) (uint64, error) {
-	p, err := get(in, a.in, keyFloor)
-	if err != nil || len(p) != 8 {
-		return 0, err
+// floor is the highest ID that was given to owners who are gone, so that IDs stay unique when one returns. A damaged one
+// counts as none: it matters only together with a clock that went back. It runs under guard.
+func (a *archive) floor(in *bolt.Bucket) uint64 {
+	p, ok := payload(keyFloor, in.Get(keyFloor))
+	if !ok || len(p) != 8 {
+		return 0
 	}
-	return binary.BigEndian.Uint64(p), nil
+	return binary.BigEndian.Uint64(p)
 }
 
 // removeIDs deletes an owner's items within a transaction and counts them. Its errors after a change are fatal ones.
@@ -327,9 +326,7 @@ func (a *archive) Drop(ctx context.Context, owner string) error {
 			if errors.Is(err, storage.ErrCorrupt) {
 				c, known, err = recount(items), true, nil
 			}
-			if err == nil {
-				floor, err = a.floor(in)
-			}
+			floor = a.floor(in)
 			return err
 		})
 		if err != nil || !known && items == nil {
