@@ -14,7 +14,7 @@ check:
 	bash .ci/run
 
 docs:
-	go generate ./cmd/xmppd
+	go generate ./modules/all
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

@@ -22,10 +22,21 @@ type Hooks struct {
 
 	// Presence: a session's presence changed, and the router knows it already. c2s.
 	Presence Notice[Presence]
-	// SessionOpened: a resource was bound. SessionResumed: XEP-0198 §5. SessionClosed: it is gone for good. c2s.
-	SessionOpened, SessionResumed, SessionClosed Notice[Session]
-	// UserCreated, UserDeleted, UserDisabled, PasswordChanged: an account changed, whoever changed it; it is on disk. auth.
-	UserCreated, UserDeleted, UserDisabled, PasswordChanged Notice[stanza.JID]
+	// SessionOpened: a resource was bound (RFC 6120 §7). c2s.
+	SessionOpened Notice[Session]
+	// SessionResumed: a hibernated session has a connection again (XEP-0198 §5). c2s.
+	SessionResumed Notice[Session]
+	// SessionClosed: a session is gone for good. c2s.
+	SessionClosed Notice[Session]
+
+	// UserCreated: an account was made, and is on disk. Whoever changes accounts tells it by Table.Notify.
+	UserCreated Notice[stanza.JID]
+	// UserDeleted: an account is no more. A new one of the same name must see nothing of it.
+	UserDeleted Notice[stanza.JID]
+	// UserDisabled: an account may not log in any more.
+	UserDisabled Notice[stanza.JID]
+	// PasswordChanged: an account has a new password.
+	PasswordChanged Notice[stanza.JID]
 }
 
 // each visits all hooks in the order of the struct.

@@ -39,6 +39,8 @@ func rule(pkg string) string {
 		return "cmd"
 	case pkg == "modules/modtest":
 		return "modtest"
+	case pkg == "modules/all/gen":
+		return "generate"
 	case strings.HasPrefix(pkg, "modules/"):
 		return "module"
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/xmppd/xmppd/modules/version"
 )
 
-//go:generate go run ./gen ../../doc
+//go:generate go run ./gen ../hooks.go ../../doc
 
 // Modules are all modules, in order.
 var Modules = []modules.Info{
