@@ -134,7 +134,10 @@ func TestDecodeMistakes(t *testing.T) {
 		"c2s_require_encryption = true":         "s.c2s_require_encryption: unknown key; in xmppd this is c2s.require_encryption",
 		"inner.name = 'x'\ninner.storage = 'x'": "s.inner.storage: unknown key; in xmppd this is storage.driver",
 	} {
-		_, errs := decodeSample(t, "[s]\n"+text, sample{})
+		s, errs := decodeSample(t, "[s]\n"+text, sample{})
+		if s.hidden != "" {
+			t.Errorf("%s: a field that is not exported was set", text)
+		}
 		if len(errs.List) != 1 || errs.List[0].Path+": "+errs.List[0].Text != want || errs.List[0].Line < 2 {
 			t.Errorf("%s:\n%s\nwant %s", text, errs, want)
 		}
