@@ -31,6 +31,7 @@ var (
 
 // The sizes that every driver accepts; beyond them it answers ErrLimit.
 const (
+	MaxPath      = 4 << 10  // a path, with 3 for each element, and the name of a KV or an archive
 	MaxKey       = 16 << 10 // a key, or an owner or the With of an archive
 	MaxValue     = 64 << 20 // a value or an item's data
 	MaxPage      = 1000     // items of one page, whatever Query.Max says

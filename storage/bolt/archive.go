@@ -87,8 +87,8 @@ func recount(items *bolt.Bucket) (c counters) {
 		c.last = binary.BigEndian.Uint64(k[1:])
 		if it, ok := decodeItem(k, rec); ok {
 			c.count++
-			c.bytes += uint64(len(it.Data))
-			_, lag := driver.NextID(it.At, c.last-1)
+			c.bytes += uint64(len(it.data))
+			_, lag := driver.NextID(it.at, c.last-1)
 			c.lag = max(c.lag, lag)
 		}
 	}
@@ -104,8 +104,15 @@ func encodeItem(key []byte, it storage.Item) []byte {
 	return record(key, head[:], []byte(it.With), it.Data)
 }
 
-// decodeItem reads an item; its data is the database's own memory.
-func decodeItem(key, rec []byte) (it storage.Item, ok bool) {
+// rawItem is an item in the database's own memory.
+type rawItem struct {
+	id   uint64
+	at   time.Time
+	with []byte
+	data []byte
+}
+
+func decodeItem(key, rec []byte) (it rawItem, ok bool) {
 	p, ok := payload(key, rec)
 	if !ok || len(p) < 14 || len(key) != 9 {
 		return it, false
@@ -114,12 +121,17 @@ func decodeItem(key, rec []byte) (it storage.Item, ok bool) {
 	if len(p) < 14+n {
 		return it, false
 	}
-	return storage.Item{
-		ID:   driver.FormatID(binary.BigEndian.Uint64(key[1:])),
-		At:   time.Unix(int64(binary.BigEndian.Uint64(p)), int64(binary.BigEndian.Uint32(p[8:]))).UTC(),
-		With: string(p[14 : 14+n]),
-		Data: p[14+n:],
+	return rawItem{
+		id:   binary.BigEndian.Uint64(key[1:]),
+		at:   time.Unix(int64(binary.BigEndian.Uint64(p)), int64(binary.BigEndian.Uint32(p[8:]))).UTC(),
+		with: p[14 : 14+n],
+		data: p[14+n:],
 	}, true
+}
+
+// item copies.
+func (it *rawItem) item() storage.Item {
+	return storage.Item{ID: driver.FormatID(it.id), At: it.at, With: string(it.with), Data: bytes.Clone(it.data)}
 }
 
 // open finds an archive and an owner's items; nil where they are not.
@@ -135,10 +147,7 @@ func (a *archive) open(p parent, owner string) (in, items *bolt.Bucket, err erro
 
 // Append gives an ID and stores.
 func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (string, error) {
-	if err := driver.CheckName(a.path...); err != nil {
-		return "", err
-	}
-	if err := driver.CheckName(a.name); err != nil {
+	if err := driver.CheckPath(a.path, a.name); err != nil {
 		return "", err
 	}
 	if err := driver.CheckItem(owner, &it); err != nil {
@@ -227,14 +236,15 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 		key := itemKey(id)
 		var (
 			found, sound bool
-			it           storage.Item
+			with         string
 			size         int
 		)
 		err := guard(func() error {
 			rec := items.Get(key)
 			found = rec != nil
+			var it rawItem
 			it, sound = decodeItem(key, rec)
-			size = len(it.Data)
+			with, size = string(it.with), len(it.data) // the record is about to go
 			return nil
 		})
 		if err == nil && found {
@@ -246,8 +256,8 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 		case !sound:
 			counts = false
 			err = w.deleteIndex(items, id)
-		case it.With != "":
-			err = w.delete(items, withKey(it.With, id))
+		case with != "":
+			err = w.delete(items, withKey(with, id))
 		}
 		if err != nil {
 			if n > 0 {
@@ -341,7 +351,10 @@ func (a *archive) Drop(ctx context.Context, owner string) error {
 		if err := mustChange(w.delete(in, ownerKey(owner, 'c'))); err != nil {
 			return err
 		}
-		return mustChange(w.drop(a.owner(owner)))
+		if items == nil {
+			return nil
+		}
+		return change(func() error { return in.DeleteBucket(ownerKey(owner, 'o')) })
 	}})
 }
 

@@ -39,10 +39,11 @@ func (a *archive) Get(ctx context.Context, owner, id string) (it storage.Item, e
 		if p == nil {
 			return storage.ErrNotFound
 		}
-		if it, ok = decodeItem(key, items.Get(key)); !ok {
+		raw, ok := decodeItem(key, items.Get(key))
+		if !ok {
 			return damaged(a.owner(owner), key)
 		}
-		it.Data = bytes.Clone(it.Data)
+		it = raw.item()
 		return nil
 	})
 	if err != nil {
@@ -134,9 +135,8 @@ func (a *archive) walk(items *bolt.Bucket, owner string, r *driver.Range, out *d
 		switch it, ok := decodeItem(k, rec); {
 		case !ok:
 			keep(damaged(a.owner(owner), k))
-		case r.Fits(&it):
-			it.Data = bytes.Clone(it.Data)
-			if !out.Add(it) {
+		case r.Fits(it.at, string(it.with)):
+			if !out.Add(it.item()) {
 				return true
 			}
 		}
@@ -289,7 +289,7 @@ func (a *archive) olderThan(e *expired, t time.Time, from uint64, damage *error)
 				if *damage == nil {
 					*damage = damaged(a.owner(e.owner), k)
 				}
-			} else if it.At.Before(t) {
+			} else if it.at.Before(t) {
 				e.ids = append(e.ids, id)
 			}
 		}

@@ -12,6 +12,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ type Options struct {
 	InitialMmapSize int           // address space to reserve, so that growing never waits for readers; 0: 1 GiB or twice the file
 	MaxSize         int           // bytes of the file beyond which writes are ErrFull; 0: the disk's
 	CheckBudget     time.Duration // how long Open may check the file; 0: 10 s after a crash, else 1 s; negative: no check
+
+	noSync bool // for tests of what does not depend on it
 }
 
 // Store is an open file.
@@ -63,30 +66,36 @@ func (s *Store) DeleteBucket(ctx context.Context, path ...string) error {
 	if len(path) == 0 {
 		return fmt.Errorf("%w: no path", storage.ErrLimit)
 	}
-	if err := driver.CheckName(path...); err != nil {
+	if err := driver.CheckPath(path, ""); err != nil {
 		return err
 	}
-	names := steps(path, 0, "")
+	prefix := pathName(path)
 	return s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
-		return w.drop(names)
+		var (
+			data  *bolt.Bucket
+			names [][]byte
+		)
+		err := guard(func() (err error) {
+			if data, err = open(w, [][]byte{rootData}); err != nil || data == nil {
+				return err
+			}
+			c := data.Cursor()
+			for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+				names = append(names, bytes.Clone(k))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			w.dirty = true
+			if err := change(func() error { return data.DeleteBucket(n) }); err != nil {
+				return err
+			}
+		}
+		return nil
 	}})
-}
-
-// drop deletes a nested bucket, if it is there.
-func (w *writeTx) drop(names [][]byte) error {
-	var in *bolt.Bucket
-	last := names[len(names)-1]
-	found := false
-	err := guard(func() (err error) {
-		in, err = open(w, names[:len(names)-1])
-		found = in != nil && in.Bucket(last) != nil
-		return err
-	})
-	if err != nil || !found {
-		return err
-	}
-	w.dirty = true
-	return change(func() error { return in.DeleteBucket(last) })
 }
 
 // Backup writes a copy of one committed state, which Open takes as a store that was not closed.

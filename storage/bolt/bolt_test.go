@@ -21,12 +21,12 @@ func openAt(t testing.TB, path string, o Options) *Store {
 
 func TestSuite(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Store {
-		return openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{})
+		return openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{noSync: true})
 	}, func(t *testing.T, s storage.Store) storage.Store {
 		path := s.(*Store).path
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		return openAt(t, path, Options{})
+		return openAt(t, path, Options{noSync: true})
 	})
 }

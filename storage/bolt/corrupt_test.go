@@ -172,7 +172,7 @@ func damage(b []byte, pageSize int, rnd *rand.Rand) string {
 // or nothing of importance was hit: never is a wrong byte served, and nothing crashes.
 func TestCorruption(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
-	s := openAt(t, path, Options{})
+	s := openAt(t, path, Options{noSync: true})
 	var sm sample
 	sm.fill(t, s)
 	sm.read(t, s, false)
@@ -201,7 +201,7 @@ func TestCorruption(t *testing.T) {
 			if !bytes.Equal(read(t, path), content) {
 				t.Errorf("%s: VerifyFile changed the file", what)
 			}
-			o := Options{CheckBudget: time.Minute, InitialMmapSize: 1 << 20}
+			o := Options{CheckBudget: time.Minute, InitialMmapSize: 1 << 20, noSync: true}
 			if unchecked {
 				o.CheckBudget = -1 // as where a large file's check ends early
 			}
@@ -427,8 +427,8 @@ func FuzzRecord(f *testing.F) {
 		if _, ok := payload(key, rec); ok {
 			t.Fatal("a changed record is taken")
 		}
-		if it, ok := decodeItem(key, record(key, value)); ok && len(it.Data) > len(value) {
-			t.Fatalf("an item of %d bytes from %d", len(it.Data), len(value))
+		if it, ok := decodeItem(key, record(key, value)); ok && len(it.data) > len(value) {
+			t.Fatalf("an item of %d bytes from %d", len(it.data), len(value))
 		}
 	})
 }

@@ -83,7 +83,7 @@ func testFull(t *testing.T, s *Store) {
 }
 
 func TestMaxSize(t *testing.T) {
-	testFull(t, openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{MaxSize: 2 << 20, InitialMmapSize: 1 << 15}))
+	testFull(t, openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{MaxSize: 2 << 20, InitialMmapSize: 1 << 15, noSync: true}))
 }
 
 func TestDiskFull(t *testing.T) {

@@ -11,8 +11,11 @@ import (
 	"github.com/xmppd/xmppd/storage/internal/driver"
 )
 
-// scanPage is how many entries one read transaction of a scan visits.
-const scanPage = 256
+// scanPage is how many entries one read transaction of a scan visits at most; scanFirst, the first one.
+const (
+	scanPage  = 256
+	scanFirst = 64
+)
 
 type bucket struct {
 	s    *Store
@@ -36,9 +39,6 @@ func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error
 			last string
 			in   *bolt.Bucket
 		)
-		if err := driver.CheckName(b.path...); err != nil {
-			return err
-		}
 		return tx.Each(func(name string, key, value []byte) (err error) {
 			if in == nil || name != last {
 				if in, err = w.ensure(w, steps(b.path, kindKV, name)...); err != nil {
@@ -78,45 +78,52 @@ func (b *bucket) View(ctx context.Context, fn func(tx storage.Tx) error) error {
 
 // base reads KVs of a bucket within one bolt transaction.
 type base struct {
-	tx    *bolt.Tx
-	path  []string
-	names map[string]*bolt.Bucket
+	tx   *bolt.Tx
+	path []string
+	kvs  map[string]*baseKV
 }
 
-func (b *base) bucket(kv string) (bk *bolt.Bucket, err error) {
-	bk, ok := b.names[kv]
-	if ok {
-		return bk, nil
-	}
-	err = guard(func() (err error) { bk, err = open(b.tx, steps(b.path, kindKV, kv)); return err })
-	if err != nil {
-		return nil, err
-	}
-	if b.names == nil {
-		b.names = make(map[string]*bolt.Bucket)
-	}
-	b.names[kv] = bk
-	return bk, nil
+type baseKV struct {
+	b  *bolt.Bucket // nil: there is none
+	in [][]byte
 }
 
-func (b *base) Get(kv string, key []byte) (v []byte, err error) {
-	bk, err := b.bucket(kv)
-	if err != nil || bk == nil {
+func (b *base) kv(name string) (*baseKV, error) {
+	kv := b.kvs[name]
+	if kv != nil {
+		return kv, nil
+	}
+	kv = &baseKV{in: steps(b.path, kindKV, name)}
+	if err := guard(func() (err error) { kv.b, err = open(b.tx, kv.in); return err }); err != nil {
 		return nil, err
 	}
-	err = guard(func() (err error) { v, err = get(bk, steps(b.path, kindKV, kv), key); return err })
+	if b.kvs == nil {
+		b.kvs = make(map[string]*baseKV)
+	}
+	b.kvs[name] = kv
+	return kv, nil
+}
+
+func (b *base) CheckName(kv string) error { return driver.CheckPath(b.path, kv) }
+
+func (b *base) Get(name string, key []byte) (v []byte, err error) {
+	kv, err := b.kv(name)
+	if err != nil || kv.b == nil {
+		return nil, err
+	}
+	err = guard(func() (err error) { v, err = get(kv.b, kv.in, key); return err })
 	return v, err
 }
 
-func (b *base) Cursor(kv string) driver.Cursor {
-	bk, err := b.bucket(kv)
+func (b *base) Cursor(name string) driver.Cursor {
+	kv, err := b.kv(name)
 	if err != nil {
 		return brokenCursor{err}
 	}
-	if bk == nil {
+	if kv.b == nil {
 		return nil
 	}
-	return &cursor{c: bk.Cursor(), in: steps(b.path, kindKV, kv)}
+	return &cursor{c: kv.b.Cursor(), in: kv.in}
 }
 
 // get reads a key; nil without error where there is none. It runs under guard.
@@ -255,30 +262,32 @@ func (k *kv) Delete(ctx context.Context, key []byte) error {
 }
 
 func (k *kv) check(key []byte) error {
-	if err := driver.CheckName(k.b.path...); err != nil {
-		return err
-	}
-	if err := driver.CheckName(k.name); err != nil {
+	if err := driver.CheckPath(k.b.path, k.name); err != nil {
 		return err
 	}
 	return driver.CheckKey(key)
 }
 
-// Scan copies up to scanPage entries out of one read transaction after the other.
+// Scan copies some entries out of one read transaction after the other: few at first, for it may be stopped soon.
 func (k *kv) Scan(ctx context.Context, prefix, from []byte, fn func(key, value []byte) bool) error {
 	type entry struct{ key, value []byte }
 	var damage error
 	from = bytes.Clone(from)
-	for page := make([]entry, 0, 16); ; page = page[:0] {
+	limit := scanFirst
+	for page := make([]entry, 0, 16); ; page, limit = page[:0], min(2*limit, scanPage) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		size := 0
 		err := k.b.View(ctx, func(tx storage.Tx) error {
 			return tx.KV(k.name).Scan(prefix, from, func(key, value []byte) bool {
-				page = append(page, entry{bytes.Clone(key), append([]byte{}, value...)})
+				both := make([]byte, len(key)+len(value))
+				e := entry{both[:len(key):len(key)], both[len(key):]}
+				copy(e.key, key)
+				copy(e.value, value)
+				page = append(page, e)
 				size += len(value)
-				return len(page) < scanPage && size < storage.MaxPageBytes
+				return len(page) < limit && size < storage.MaxPageBytes
 			})
 		})
 		for _, e := range page {
@@ -289,7 +298,7 @@ func (k *kv) Scan(ctx context.Context, prefix, from []byte, fn func(key, value [
 		if err != nil {
 			damage = err // found in this portion; the sound entries before and after it count
 		}
-		if len(page) < scanPage && size < storage.MaxPageBytes {
+		if len(page) < limit && size < storage.MaxPageBytes {
 			return damage
 		}
 		from = append(page[len(page)-1].key, 0) // the next possible key

@@ -9,17 +9,21 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
-// The layout of the file, format 1. Every value is a record (record.go); every bolt bucket bears its mark.
+// The layout of the file, format 1. Every value is a record (record.go); every bolt bucket bears its mark. Paths are
+// written into one name instead of nesting a bolt bucket for each element, since every level would cost every commit a
+// page and every read a look-up.
 //
-//	"meta"                     "format": number, "state": "open" or "clean"
-//	"data"                     a bucket: of the empty path
-//	bucket: 'b' element        a bucket below
-//	        'k' name           a KV: key → value
-//	        'a' name           an archive:
-//	                           "f": the highest ID that a dropped owner had
-//	                           owner "\x00c": counters
-//	                           owner "\x00o": 'i' id → item
-//	                                          'w' length with id → nothing: the index of With
+//	"meta"                "format": number, "state": "open" or "clean"
+//	"data"
+//	  path 'k' name       a KV: key → value
+//	  path 'a' name       an archive:
+//	    "f"               the highest ID that a dropped owner had
+//	    owner "\x00c"     counters
+//	    owner "\x00o"     'i' id → item
+//	                      'w' length with id → nothing: the index of With
+//
+// Each element of a path is a 'b', the element with every 0 byte followed by 0xff, and the bytes 0 1: no path is the
+// beginning of another one's name, except where it is above it.
 var (
 	rootMeta  = []byte("meta")
 	rootData  = []byte("data")
@@ -28,24 +32,29 @@ var (
 )
 
 const (
-	kindBucket  = 'b'
+	kindPath    = 'b'
 	kindKV      = 'k'
 	kindArchive = 'a'
 )
 
-func child(kind byte, name string) []byte { return append([]byte{kind}, name...) }
-
-// steps are the names of the nested bolt buckets from the root to a part of a bucket; kind 0: the bucket itself.
-func steps(path []string, kind byte, name string) [][]byte {
-	s := make([][]byte, 0, len(path)+2)
-	s = append(s, rootData)
+// pathName writes a path.
+func pathName(path []string) []byte {
+	var n []byte
 	for _, p := range path {
-		s = append(s, child(kindBucket, p))
+		n = append(n, kindPath)
+		for i := range len(p) {
+			if n = append(n, p[i]); p[i] == 0 {
+				n = append(n, 0xff)
+			}
+		}
+		n = append(n, 0, 1)
 	}
-	if kind != 0 {
-		s = append(s, child(kind, name))
-	}
-	return s
+	return n
+}
+
+// steps are the names of the nested bolt buckets from the root to a KV or an archive.
+func steps(path []string, kind byte, name string) [][]byte {
+	return [][]byte{rootData, append(append(pathName(path), kind), name...)}
 }
 
 type parent interface {
@@ -93,21 +102,26 @@ func (w *writeTx) ensure(p parent, names ...[]byte) (b *bolt.Bucket, err error) 
 
 // pathText writes the names of nested buckets for people, such as "modules"/"localhost"/"roster".
 func pathText(names [][]byte) string {
+	if len(names) < 2 || !bytes.Equal(names[0], rootData) {
+		return fmt.Sprintf("%q", bytes.Join(names, []byte("/")))
+	}
 	var b bytes.Buffer
-	for i, n := range names {
-		if i == 0 && bytes.Equal(n, rootData) {
-			continue
+	n := names[1]
+	for len(n) > 0 && n[0] == kindPath {
+		end := bytes.Index(n, []byte{0, 1})
+		if end < 0 {
+			break
 		}
-		if b.Len() > 0 {
-			b.WriteByte('/')
-		}
-		switch {
-		case i > 0 && len(n) >= 2 && n[len(n)-2] == 0: // an archive's owner
-			n = n[:len(n)-2]
-		case i > 0 && len(n) > 0:
-			n = n[1:]
-		}
-		fmt.Fprintf(&b, "%q", short(n))
+		fmt.Fprintf(&b, "%q/", short(bytes.ReplaceAll(n[1:end], []byte{0, 0xff}, []byte{0})))
+		n = n[end+2:]
+	}
+	if len(n) > 0 {
+		n = n[1:] // the kind
+	}
+	fmt.Fprintf(&b, "%q", short(n))
+	if len(names) > 2 { // an archive's owner, with two bytes for what it is
+		n := names[2]
+		fmt.Fprintf(&b, ", owner %q", short(n[:max(0, len(n)-2)]))
 	}
 	return b.String()
 }

@@ -156,6 +156,7 @@ func openBolt(path string, o Options) (db *bolt.DB, file *os.File, err error) {
 			InitialMmapSize: mmap,
 			MaxSize:         o.MaxSize,
 			NoStatistics:    true,
+			NoSync:          o.noSync,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 				file, err = openNoFollow(name, flag, mode)
 				return file, err

@@ -51,10 +51,7 @@ func (a *archive) list(owner string) *list {
 }
 
 func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (id string, err error) {
-	if a.b.invalid != nil {
-		return "", a.b.invalid
-	}
-	if err := driver.CheckName(a.name); err != nil {
+	if err := driver.CheckPath(a.b.path, a.name); err != nil {
 		return "", err
 	}
 	if err := driver.CheckItem(owner, &it); err != nil {
@@ -125,7 +122,7 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (p st
 				at = to - 1 - i
 			}
 			it := l.items[at].Item
-			if !r.Fits(&it) {
+			if !r.Fits(it.At, it.With) {
 				continue
 			}
 			it.Data = bytes.Clone(it.Data)

@@ -50,7 +50,7 @@ func pathKey(path []string) string {
 
 // Bucket returns a part of the store.
 func (s *Store) Bucket(path ...string) storage.Bucket {
-	return &bucket{s, pathKey(path), driver.CheckName(path...)}
+	return &bucket{s, append([]string(nil), path...), pathKey(path)}
 }
 
 // DeleteBucket removes a part and all below it.
@@ -58,7 +58,7 @@ func (s *Store) DeleteBucket(ctx context.Context, path ...string) error {
 	if len(path) == 0 {
 		return fmt.Errorf("%w: no path", storage.ErrLimit)
 	}
-	if err := driver.CheckName(path...); err != nil {
+	if err := driver.CheckPath(path, ""); err != nil {
 		return err
 	}
 	return s.write(ctx, func() error {
@@ -119,9 +119,9 @@ func (s *Store) read(ctx context.Context, fn func() error) error {
 }
 
 type bucket struct {
-	s       *Store
-	key     string
-	invalid error // the path's
+	s    *Store
+	path []string
+	key  string
 }
 
 // kv returns a KV's map, nil where there is none unless it is to be made.
@@ -159,9 +159,6 @@ func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error
 		if err := call(tx, fn); err != nil {
 			return err
 		}
-		if b.invalid != nil {
-			return b.invalid
-		}
 		return tx.Each(func(name string, key, value []byte) error {
 			if value == nil {
 				if m := b.kv(name, false); m != nil {
@@ -195,6 +192,8 @@ func (b *bucket) View(ctx context.Context, fn func(tx storage.Tx) error) error {
 
 // base reads the maps under the lock.
 type base struct{ b *bucket }
+
+func (b base) CheckName(kv string) error { return driver.CheckPath(b.b.path, kv) }
 
 func (b base) Get(name string, key []byte) ([]byte, error) {
 	m := b.b.kv(name, false)

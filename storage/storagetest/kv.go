@@ -455,9 +455,18 @@ func testLimits(t *testing.T, s storage.Store) {
 	key := long[:storage.MaxKey]
 	check(t, kv.Put(t.Context(), key, []byte("v")))
 	equal(t, "longest key", get(t, kv, string(key)), "v")
+	for _, zero := range []string{"z", "\x00"} {
+		half := strings.Repeat(zero, storage.MaxPath/2-3)
+		for _, path := range [][]string{{half, half}, {half + "zzz"}} {
+			name := half[:storage.MaxPath-3*len(path)-len(strings.Join(path, ""))]
+			put(t, s.Bucket(path...).KV(name), "k", "v")
+			equal(t, "longest names", get(t, s.Bucket(path...).KV(name), "k"), "v")
+			if err := s.Bucket(path...).KV(name+"z").Put(t.Context(), []byte("k"), nil); !errors.Is(err, storage.ErrLimit) {
+				t.Errorf("a path one byte too long: %v", err)
+			}
+		}
+	}
 	name = name[:storage.MaxKey]
-	put(t, s.Bucket(name).KV(name), "k", "v")
-	equal(t, "longest names", get(t, s.Bucket(name).KV(name), "k"), "v")
 	_, err := ar.Append(t.Context(), name, storage.Item{With: name, Data: []byte("d")})
 	check(t, err)
 	p, err := ar.Page(t.Context(), name, storage.Query{With: name})

@@ -96,11 +96,11 @@ func Later(t time.Time, lag uint64) uint64 {
 	return id + lag
 }
 
-// Fits says whether an item within the bounds belongs to the query.
-func (r *Range) Fits(it *storage.Item) bool {
-	return (r.With == "" || it.With == r.With) &&
-		(r.Start.IsZero() || !it.At.Before(r.Start)) &&
-		(r.End.IsZero() || !it.At.After(r.End))
+// Fits says whether an item of a time and a With, within the bounds, belongs to the query.
+func (r *Range) Fits(at time.Time, with string) bool {
+	return (r.With == "" || with == r.With) &&
+		(r.Start.IsZero() || !at.Before(r.Start)) &&
+		(r.End.IsZero() || !at.After(r.End))
 }
 
 // Filtered says whether the query selects by more than IDs.

@@ -24,12 +24,24 @@ func CheckValue(n int) error {
 	return nil
 }
 
-// CheckName refuses a path element, a name, an owner or a With that no driver stores.
+// CheckName refuses an owner or a With that no driver stores.
 func CheckName(names ...string) error {
 	for _, n := range names {
 		if len(n) > storage.MaxKey {
 			return fmt.Errorf("%w: a name has at most %d bytes, this one %d", storage.ErrLimit, storage.MaxKey, len(n))
 		}
+	}
+	return nil
+}
+
+// CheckPath refuses a path, together with the name of what is in it, that no driver stores.
+func CheckPath(path []string, name string) error {
+	n := len(name)
+	for _, p := range path {
+		n += len(p) + 3
+	}
+	if n > storage.MaxPath {
+		return fmt.Errorf("%w: a path has at most %d bytes, this one %d", storage.ErrLimit, storage.MaxPath, n)
 	}
 	return nil
 }

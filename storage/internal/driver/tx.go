@@ -12,6 +12,8 @@ import (
 
 // Base is the committed state that a transaction reads.
 type Base interface {
+	// CheckName refuses a KV that could not be written.
+	CheckName(kv string) error
 	// Get returns nil for a missing key.
 	Get(kv string, key []byte) ([]byte, error)
 	// Cursor walks a KV in order; it returns nil where the KV does not exist.
@@ -107,8 +109,10 @@ func (k *txKV) write(key, value []byte) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	if err := CheckName(k.name); err != nil {
-		return err
+	if k.writes.n == 0 {
+		if err := k.tx.base.CheckName(k.name); err != nil {
+			return err
+		}
 	}
 	k.tx.size += len(key) + len(value)
 	k.writes.Set(string(key), value)
