@@ -190,6 +190,7 @@ func TestCloseSlowPeer(t *testing.T) {
 
 // The error arrives although the peer is sending: TCP must not throw it away with what nobody reads.
 func TestCloseWhilePeerSends(t *testing.T) {
+	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		var conn *Conn
 		var c net.Conn
@@ -212,6 +213,7 @@ func TestCloseWhilePeerSends(t *testing.T) {
 		if s := <-got; !strings.HasSuffix(s, shutdown) {
 			t.Errorf("TLS %v: %q", secure, s)
 		}
+		c.Close()
 		<-conn.Done()
 	}
 }

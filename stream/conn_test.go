@@ -141,9 +141,6 @@ func TestReadByteByByte(t *testing.T) {
 	if _, err = conn.Read(); err != stanza.ErrStreamEnd {
 		t.Fatal(err)
 	}
-	if conn.rd == nil {
-		return
-	}
 }
 
 func TestIdleHoldsNoBuffer(t *testing.T) {

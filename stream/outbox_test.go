@@ -129,6 +129,7 @@ func TestQueueWithoutBatch(t *testing.T) {
 
 // R08, H04: a peer that does not read delays nobody and costs bounded memory; what was taken arrives whole, in order.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		s, c := tcpPair(t)
 		slowly(t, s, c)

@@ -185,7 +185,7 @@ func TestStartTLS(t *testing.T) {
 // T03: what was sent in the clear behind <starttls/> is never executed.
 func TestStartTLSInjection(t *testing.T) {
 	const starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-	for _, more := range []string{"<iq type='get' id='inj'/>", "<iq type='get' id=", " ", clientHeader} {
+	for _, more := range []string{"<iq type='get' id='inj'/>", "<iq type='get' id=", "\n<iq", clientHeader} {
 		s, c := tcpPair(t)
 		conn := NewConn(s, testOptions())
 		write(t, c, clientHeader+starttls+more)
@@ -404,3 +404,22 @@ func TestNotingConfigForClient(t *testing.T) {
 }
 
 var _ net.Conn = (*wire)(nil)
+
+// COMPAT: go-xmpp 0.3.6 ends <starttls/> with a newline, before it has seen <proceed/>.
+func TestStartTLSWhiteSpace(t *testing.T) {
+	s, c := tcpPair(t)
+	conn := NewConn(s, testOptions())
+	write(t, c, clientHeader+"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\n")
+	var h Header
+	if err := conn.ReadHeader(&h); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(); err != nil {
+		t.Fatal(err)
+	}
+	go tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake()
+	if err := conn.StartTLS(t.Context(), serverConfig(t)); err != nil {
+		t.Fatal(err)
+	}
+	conn.Abort()
+}
