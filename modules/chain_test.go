@@ -43,12 +43,16 @@ func TestAnswer(t *testing.T) {
 
 // fourHooks is the way of a stanza past modules none of which is interested.
 func fourHooks(ctx context.Context, t *Table, p *Packet) error {
-	for _, c := range []*Chain[*Packet]{&t.Hooks.Outgoing, &t.Hooks.ToBare, &t.Hooks.ToFull, &t.Hooks.ToClient} {
-		if err := c.Run(ctx, p); err != nil {
-			return err
-		}
+	if err := t.Hooks.Outgoing.Run(ctx, p); err != nil {
+		return err
 	}
-	return nil
+	if err := t.Hooks.ToBare.Run(ctx, p); err != nil {
+		return err
+	}
+	if err := t.Hooks.ToFull.Run(ctx, p); err != nil {
+		return err
+	}
+	return t.Hooks.ToClient.Run(ctx, p)
 }
 
 func TestIdleHooksCostNoAllocation(t *testing.T) {

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 
@@ -131,10 +130,9 @@ func (r *Router) fail(ctx context.Context, host string, p *modules.Packet, err e
 	if err == modules.Done {
 		return
 	}
-	var se *stanza.Error
-	if !errors.As(err, &se) {
+	se, log := modules.Answer(err)
+	if log {
 		r.o.Log.Error("stanza not handled", "host", host, "stanza", p.Stanza.String(), "err", err)
-		se = stanza.Err(stanza.InternalServerError, "")
 	}
 	r.Bounce(ctx, p, se)
 }

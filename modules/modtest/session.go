@@ -43,10 +43,10 @@ func (h *Host) Session(full string) *Session {
 	}
 	h.mu.Lock()
 	h.ids++
-	id := "s" + strconv.Itoa(h.ids)
+	n := h.ids
 	h.mu.Unlock()
-	s := &Session{h: h, id: id, j: j, values: map[any]any{}, info: modules.SessionInfo{
-		Remote:    &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5000 + h.ids},
+	s := &Session{h: h, id: "s" + strconv.Itoa(n), j: j, values: map[any]any{}, info: modules.SessionInfo{
+		Remote:    &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5000 + n},
 		TLS:       &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true},
 		Mechanism: "SCRAM-SHA-256",
 		Started:   time.Now(),

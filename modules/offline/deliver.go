@@ -95,9 +95,8 @@ func (m *module) wake(local string, r *run) {
 	m.rounds.Add(1)
 	m.mu.Unlock()
 	defer m.rounds.Done()
-	var b stream.Batch // one flush for what the rounds send
+	var b stream.Batch // one flush for each round
 	m.work(stream.WithBatch(context.Background(), &b), local, r)
-	b.Flush()
 }
 
 // target returns the session to deliver to: the one that it began with, or else another that gets messages; nil where
@@ -149,6 +148,10 @@ func (m *module) round(ctx context.Context, local string, s modules.Session) out
 		taken++
 	}
 	if taken > 0 {
+		// What the socket takes now survives the end of this process; what waits for a whole read buffer to be handled does not.
+		if b := stream.BatchOf(ctx); b != nil {
+			b.Flush()
+		}
 		if err := m.box.remove(ctx, local, list[:taken]); err != nil { // they come again: twice is better than never
 			m.h.Log.Error("delivered messages not deleted", "user", local, "err", err)
 			return ended

@@ -4,8 +4,9 @@
 // # Implementation notes
 //
 //   - A message is handed over when the session has accepted it: with XEP-0198 it then lies in the session's queue, and what
-//     the client never acknowledges comes back here by way of the router. It is deleted after that, so a crash in between
-//     delivers it twice and never loses it.
+//     the client never acknowledges comes back here by way of the router; without, it has been written to the socket as far
+//     as that takes it. It is deleted after that, so a crash in between delivers it twice. What a crash finds in an outbox or
+//     queue after that is gone with the process.
 //   - The router makes a session visible before Hooks.Presence runs. A message that found no session, and is stored while
 //     one becomes visible, is therefore either seen by that session's delivery or its sender's goroutine sees the session
 //     (stored looks again): it does not stay behind. New messages may overtake stored ones; their stamps tell.
