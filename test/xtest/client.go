@@ -30,10 +30,12 @@ type Client struct {
 	pings   int
 }
 
-// tap keeps the last bytes that arrived, for messages of failed tests.
+// tap keeps the last bytes that arrived, for messages of failed tests, and all of them where they are recorded.
 type tap struct {
 	r    io.Reader
 	last []byte
+	keep bool
+	all  []byte
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -41,6 +43,9 @@ func (t *tap) Read(p []byte) (int, error) {
 	t.last = append(t.last, p[:n]...)
 	if len(t.last) > 4000 {
 		t.last = t.last[len(t.last)-4000:]
+	}
+	if t.keep {
+		t.all = append(t.all, p[:n]...)
 	}
 	return n, err
 }
@@ -130,6 +135,9 @@ func (c *Client) next(wait time.Duration) (*Node, error) {
 			n, err := readNode(c.dec, t)
 			if err != nil {
 				return nil, fmt.Errorf("inside <%s>: %w", t.Name.Local, err)
+			}
+			if found := Insides(n); found != "" {
+				c.T.Errorf("%s: a text for people tells %q: %s", c.Name, found, n)
 			}
 			return n, nil
 		case xml.EndElement:

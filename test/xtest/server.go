@@ -5,6 +5,7 @@ package xtest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -257,10 +258,8 @@ func (s *Server) cleanup() {
 		}
 	}
 	log := s.Log()
-	for _, bad := range []string{"DATA RACE", "panic", "\"BUG", "goroutine 1 ["} {
-		if strings.Contains(log, bad) {
-			s.t.Errorf("the log has %q:\n%s", bad, tail(log))
-		}
+	if bad := badLog(log); bad != "" {
+		s.t.Errorf("the log has %s:\n%s", bad, tail(log))
 	}
 }
 
@@ -277,10 +276,12 @@ func (s *Server) Run(stdin string, args ...string) (stdout, stderr string, code 
 	return Xmppd(s.t, stdin, append([]string{args[0], "-config", s.Config}, args[1:]...)...)
 }
 
-// Xmppd runs the binary.
+// Xmppd runs the binary. It is a command that ends by itself, a server that should refuse to start included.
 func Xmppd(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.Command(Binary(t), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*Wait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	err := cmd.Run()
