@@ -25,7 +25,7 @@ type index struct {
 
 // finish looks up what is asked of every stanza. The addresses are read here and not when they are asked for, so that a
 // stanza under way in several sessions is only read.
-func (s *Stanza) finish(unprefixed bool) {
+func (s *Stanza) finish() {
 	for i := range s.attrs {
 		a := &s.attrs[i]
 		at := uint16(min(i+1, 1<<16-1))
@@ -50,7 +50,7 @@ func (s *Stanza) finish(unprefixed bool) {
 		}
 	}
 	s.Kind = KindOther
-	if unprefixed && s.NS == s.defaultNS {
+	if s.NS == s.defaultNS { // and without prefix, else the scanner would have refused it
 		switch s.Name {
 		case "message":
 			s.Kind = KindMessage

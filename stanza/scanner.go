@@ -251,7 +251,7 @@ func (w *work) fill(s *Scanner, raw []byte, st *Stanza) {
 	attrs := append(st.attrs[:0], w.root...)
 	st.index = index{attrs: attrs, nameEnd: w.rootTag.b, head: uint32(w.head), tail: uint32(w.tail), empty: w.empty,
 		outer: s.outer, used: w.used, defaultNS: s.defaultNS()}
-	st.finish(w.rootTag.colon == 0)
+	st.finish()
 }
 
 func (s *Scanner) defaultNS() string {
