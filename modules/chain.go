@@ -46,6 +46,13 @@ func (c *Chain[T]) On(ph Phase, fn func(context.Context, T) error) {
 
 // Run calls the handlers in order until one returns an error, which it returns.
 func (c *Chain[T]) Run(ctx context.Context, v T) error {
+	if len(c.list) == 0 { // small enough to be inlined: a hook without handlers costs a comparison
+		return nil
+	}
+	return c.run(ctx, v)
+}
+
+func (c *Chain[T]) run(ctx context.Context, v T) error {
 	for i := range c.list {
 		if err := c.list[i].fn(ctx, v); err != nil {
 			return err

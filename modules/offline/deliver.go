@@ -133,14 +133,14 @@ func (m *module) round(ctx context.Context, local string, s modules.Session) out
 	}
 	list, more, err := m.box.page(ctx, local, roundCount, roundSize)
 	if err != nil {
-		m.h.Log.Error("kept messages not read", "user", local, "err", err)
+		m.h.Log.Error("kept messages not read", "account", local+"@"+m.h.Name, "err", err)
 		return ended
 	}
 	taken := 0
 	for _, msg := range list {
 		st, err := stanza.Parse(msg.data)
 		if err != nil { // what was stored was checked: the record is of no use to anybody
-			m.h.Log.Error("kept message dropped, it is not well-formed", "user", local, "err", err)
+			m.h.Log.Error("kept message dropped, it is not well-formed", "account", local+"@"+m.h.Name, "err", err)
 		} else if err := s.Send(ctx, st); err != nil {
 			more = false
 			break
@@ -153,7 +153,7 @@ func (m *module) round(ctx context.Context, local string, s modules.Session) out
 			b.Flush()
 		}
 		if err := m.box.remove(ctx, local, list[:taken]); err != nil { // they come again: twice is better than never
-			m.h.Log.Error("delivered messages not deleted", "user", local, "err", err)
+			m.h.Log.Error("delivered messages not deleted", "account", local+"@"+m.h.Name, "err", err)
 			return ended
 		}
 	}

@@ -98,7 +98,7 @@ func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
 	if err != nil {
 		e, log := modules.Answer(err)
 		if log {
-			m.h.Log.Error("message not kept", "user", local, "err", err)
+			m.h.Log.Error("message not kept", "account", local+"@"+m.h.Name, "err", err)
 		}
 		return e
 	}
@@ -126,7 +126,7 @@ func (m *module) resumed(ctx context.Context, s modules.Session) {
 // deleted drops all that was kept for an account.
 func (m *module) deleted(ctx context.Context, j stanza.JID) {
 	if err := m.box.drop(ctx, j.Local()); err != nil {
-		m.h.Log.Error("messages of a deleted account not dropped", "user", j.Local(), "err", err)
+		m.h.Log.Error("messages of a deleted account not dropped", "account", j.String(), "err", err)
 	}
 }
 

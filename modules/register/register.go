@@ -12,6 +12,7 @@ package register
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
@@ -134,7 +135,7 @@ func (m *module) create(ctx context.Context, q *modules.IQ) error {
 	if err := m.h.Users.Create(ctx, j.Local(), password); err != nil {
 		return m.failed(err)
 	}
-	m.h.Log.Info("account registered", "user", j.Local(), "addr", q.Conn.Remote)
+	m.h.Log.Info("account registered", "account", j.String(), "remote", fmt.Sprint(q.Conn.Remote))
 	return nil
 }
 
@@ -183,7 +184,7 @@ func (m *module) changePassword(ctx context.Context, q *modules.IQ) error {
 	if err := m.h.Users.SetPassword(modules.WithActor(ctx, q.Origin), j.Local(), password); err != nil {
 		return m.failed(err)
 	}
-	m.h.Log.Info("password changed", "user", j.Local(), "session", q.Origin.ID())
+	m.h.Log.Info("password changed", "account", j.String(), "id", q.Origin.ID())
 	return nil
 }
 
@@ -198,13 +199,13 @@ func (m *module) remove(ctx context.Context, q *modules.IQ) error {
 	if err := m.h.Users.Delete(modules.WithActor(ctx, q.Origin), q.From.Local()); err != nil {
 		return m.failed(err)
 	}
-	m.h.Log.Info("account removed", "user", q.From.Local(), "session", q.Origin.ID())
+	m.h.Log.Info("account removed", "account", q.From.Bare().String(), "id", q.Origin.ID())
 	// The router would not find the account any more: the answer goes straight to the session.
 	res := q.Stanza.Result(nil)
 	res.SetFrom(q.To)
 	res.SetTo(q.From)
 	if err := q.Origin.Send(ctx, res); err != nil {
-		m.h.Log.Debug("removal not confirmed", "session", q.Origin.ID(), "err", err)
+		m.h.Log.Debug("removal not confirmed", "id", q.Origin.ID(), "err", err)
 	}
 	q.Origin.Close(&stream.Error{Condition: "not-authorized", Text: "Account removed"})
 	return modules.Done
@@ -238,7 +239,7 @@ func (m *module) keepName(ctx context.Context, j stanza.JID) {
 	}
 	at, _ := time.Now().UTC().MarshalBinary()
 	if err := m.h.Store.KV(names).Put(ctx, []byte(j.Local()), at); err != nil {
-		m.h.Log.Error("name of a deleted account not kept", "user", j.Local(), "err", err)
+		m.h.Log.Error("name of a deleted account not kept", "account", j.String(), "err", err)
 	}
 }
 
