@@ -289,7 +289,7 @@ func TestRandomTrees(t *testing.T) {
 		b.WriteString(text() + "</" + n + pick("", "", "\n") + ">")
 	}
 	good := 0
-	for range 20000 {
+	for range 3000 {
 		var b strings.Builder
 		element(&b, 0)
 		in := []byte(b.String())
@@ -304,7 +304,7 @@ func TestRandomTrees(t *testing.T) {
 		checkElements(t, in)
 		good += len(whole)
 	}
-	if good < 2000 {
+	if good < 300 {
 		t.Errorf("only %d elements were well-formed", good)
 	}
 }
