@@ -24,6 +24,9 @@ func CheckDir(path string) error {
 		return fmt.Errorf("storage: data directory %s is not a directory: move it away or name another data_dir", path)
 	}
 	errs := []error{closed(path, fi, "data directory")}
+	if errs[0] == nil {
+		errs[0] = writable(path, fi)
+	}
 	if p := parentOf(path); p != "" {
 		errs = append(errs, checkParent(p))
 	}
@@ -47,15 +50,47 @@ func CheckDir(path string) error {
 	return errors.Join(errs...)
 }
 
+// ProbeDir is CheckDir without making anything: of a directory that is missing it says whether it can be made.
+func ProbeDir(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return CheckDir(path)
+	}
+	return canMake(path)
+}
+
+// canMake says why a directory could not be made.
+func canMake(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("storage: data directory %s is a symbolic link to nothing: remove it, or make what it leads to", path)
+	}
+	for p := parentOf(path); p != ""; p = parentOf(p) {
+		fi, err := os.Stat(p)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return fmt.Errorf("storage: data directory: %w", err)
+		case !fi.IsDir():
+			return fmt.Errorf("storage: data directory %s cannot be made, %s is not a directory: name another data_dir", path, p)
+		}
+		if p == parentOf(path) {
+			err = checkParent(p)
+		}
+		if err == nil {
+			err = writableFor(path, p, fi)
+		}
+		return err
+	}
+	return nil
+}
+
 // makeDir makes a directory and those above it. Only the last one's mode is ours to choose.
 func makeDir(path string) error {
+	if err := canMake(path); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("storage: data directory: %w", err)
-	}
-	if p := parentOf(path); p != "" {
-		if err := checkParent(p); err != nil {
-			return err
-		}
 	}
 	err := os.Mkdir(path, 0o700)
 	if err == nil {

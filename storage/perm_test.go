@@ -111,6 +111,33 @@ func TestCheckDir(t *testing.T) {
 	none(t, CheckDir(link)) // data that lies on another disk
 }
 
+// TestProbeDir looks without making anything.
+func TestProbeDir(t *testing.T) {
+	dir := t.TempDir()
+	none(t, ProbeDir(filepath.Join(dir, "a", "b", "data")))
+	file := made(t, filepath.Join(dir, "file"), 0o600)
+	says(t, ProbeDir(file), "not a directory")
+	says(t, ProbeDir(filepath.Join(file, "data")), "not a directory")
+	says(t, ProbeDir(made(t, filepath.Join(dir, "open")+"/", 0o755)), "0755", "chmod 700")
+	says(t, ProbeDir(filepath.Join(made(t, filepath.Join(dir, "all")+"/", 0o777), "data")), "0777", "chmod o-w")
+	link := filepath.Join(dir, "link")
+	none(t, os.Symlink(filepath.Join(dir, "nothing"), link))
+	says(t, ProbeDir(link), "symbolic link to nothing")
+	says(t, CheckDir(link), "symbolic link to nothing")
+	if os.Geteuid() != 0 { // whom no mode stops; test/ has these as another user
+		closed := made(t, filepath.Join(dir, "closed")+"/", 0o500)
+		says(t, ProbeDir(closed), "cannot be written", "chmod 700 "+closed)
+		says(t, ProbeDir(filepath.Join(closed, "data")), "cannot be made", "install -d -m 700")
+	}
+	entries, err := os.ReadDir(dir)
+	none(t, err)
+	for _, e := range entries {
+		if e.Name() == "a" || e.Name() == "nothing" {
+			t.Errorf("%s was made", e.Name())
+		}
+	}
+}
+
 func TestCheckDirContents(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")

@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -56,6 +57,34 @@ func checkParent(dir string) error {
 	}
 	return nil
 }
+
+// writable says why this process cannot write in its data directory.
+func writable(dir string, fi fs.FileInfo) error {
+	switch err := mayWrite(dir); {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("storage: data directory %s is on a file system that is mounted read-only: mount it for writing, or name another data_dir", dir)
+	case err != nil:
+		return fmt.Errorf("storage: data directory %s (mode %04o, owner %s) cannot be written by %s: chmod 700 %s",
+			dir, fi.Mode().Perm(), ownerText(fi), userText(os.Geteuid()), shellText(dir))
+	}
+	return nil
+}
+
+// writableFor says why this process cannot make its data directory below dir.
+func writableFor(path, dir string, fi fs.FileInfo) error {
+	switch err := mayWrite(dir); {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("storage: data directory %s cannot be made, %s is on a file system that is mounted read-only: name another data_dir", path, dir)
+	case err != nil:
+		me := userText(os.Geteuid())
+		return fmt.Errorf("storage: data directory %s cannot be made, %s (mode %04o, owner %s) is not for %s to write: as root, install -d -m 700 -o %s %s",
+			path, dir, fi.Mode().Perm(), ownerText(fi), me, me, shellText(path))
+	}
+	return nil
+}
+
+// mayWrite asks the kernel whether names can be made in a directory.
+func mayWrite(dir string) error { return syscall.Access(dir, 0b011) } // W_OK|X_OK
 
 // shellText quotes a path where a shell needs it.
 func shellText(path string) string {

@@ -39,8 +39,10 @@ type finding struct {
 	Text  string `json:"text"`
 }
 
+var allChecks = []string{"config", "files", "tls"}
+
 func runCheck(ctx context.Context, c *call) error {
-	checks := []string{"config", "files", "tls"}
+	checks := allChecks
 	if len(c.args) > 1 {
 		return usageError("check takes one argument at most")
 	}
@@ -62,17 +64,7 @@ func runCheck(ctx context.Context, c *call) error {
 		printJSON(c.stdout, out)
 		return errReported
 	}
-	var out []finding
-	for _, ch := range checks {
-		switch ch {
-		case "config":
-			out = append(out, checkConfig(cfg)...)
-		case "files":
-			out = append(out, checkFiles(cfg)...)
-		case "tls":
-			out = append(out, checkTLS(cfg)...)
-		}
-	}
+	out := findings(cfg, checks)
 	if c.json {
 		if err := printJSON(c.stdout, out); err != nil {
 			return err
@@ -95,6 +87,34 @@ func runCheck(ctx context.Context, c *call) error {
 	return nil
 }
 
+func findings(cfg *config.Config, checks []string) []finding {
+	out := []finding{}
+	for _, ch := range checks {
+		switch ch {
+		case "config":
+			out = append(out, checkConfig(cfg)...)
+		case "files":
+			out = append(out, checkFiles(cfg)...)
+		case "tls":
+			out = append(out, checkTLS(cfg)...)
+		}
+	}
+	return out
+}
+
+// preflight is what a start looks at before it makes anything: what `xmppd check` looks at, so that both agree.
+func preflight(cfg *config.Config) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, f := range findings(cfg, allChecks) {
+		if !f.OK && !seen[f.Text] {
+			seen[f.Text] = true
+			errs = append(errs, errors.New(f.Text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // checkConfig goes further than loading: the modules' sections as each host has them, and what lies beside the file.
 func checkConfig(cfg *config.Config) []finding {
 	out := []finding{}
@@ -106,9 +126,6 @@ func checkConfig(cfg *config.Config) []finding {
 				out = append(out, finding{"config", false, errs.Error()})
 			}
 		}
-	}
-	if err := checkDHParam(cfg); err != nil {
-		out = append(out, finding{"config", false, err.Error()})
 	}
 	for _, w := range cfg.Warnings {
 		out = append(out, finding{"config", true, fmt.Sprintf("%s:%d: %s: note: %s", cfg.Path, w.Line, w.Path, w.Text)})
@@ -122,17 +139,11 @@ func checkConfig(cfg *config.Config) []finding {
 // checkFiles looks at the data directory with the eyes of a start, without making anything.
 func checkFiles(cfg *config.Config) []finding {
 	dir := cfg.Resolve(cfg.General.DataDir)
-	fi, err := os.Stat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return []finding{{"files", true, dir + " is not there yet; the first start makes it, with mode 0700"}}
-	}
-	if err == nil && fi.IsDir() {
-		err = storage.CheckDir(dir)
-	} else if err == nil {
-		err = fmt.Errorf("%s is not a directory", dir)
-	}
-	if err != nil {
+	if err := storage.ProbeDir(dir); err != nil {
 		return []finding{{"files", false, err.Error()}}
+	}
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return []finding{{"files", true, dir + " is not there yet; the first start makes it, with mode 0700"}}
 	}
 	out := []finding{{"files", true, dir + ": owner and mode are right"}}
 	for _, name := range []string{databaseName, keyringName} {

@@ -15,10 +15,10 @@ import (
 
 // listeners are the open listening sockets, by what the configuration says, such as "c2s.listen [::]:5222".
 type listeners struct {
-	c2s *c2s.Server
 	log *slog.Logger
 
 	mu   sync.Mutex
+	c2s  *c2s.Server // nil until serve: until then clients wait in the backlog
 	open map[string]*listener
 	wg   sync.WaitGroup
 }
@@ -78,9 +78,36 @@ func (ls *listeners) apply(cfg *config.Config) error {
 	}
 	for key, l := range fresh {
 		ls.open[key] = l
-		ls.wg.Go(func() { ls.c2s.Serve(l.Listener, l.option == "c2s.listen_tls") })
+		if ls.c2s != nil {
+			ls.accept(l)
+		}
 	}
 	return nil
+}
+
+// serve begins to accept connections.
+func (ls *listeners) serve(s *c2s.Server) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.c2s = s
+	for _, l := range ls.open {
+		ls.accept(l)
+	}
+}
+
+// accept serves a socket until it is closed. The caller holds mu.
+func (ls *listeners) accept(l *listener) {
+	s := ls.c2s
+	ls.wg.Go(func() { s.Serve(l.Listener, l.option == "c2s.listen_tls") })
+}
+
+// close closes all sockets.
+func (ls *listeners) close() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.open {
+		l.Close()
+	}
 }
 
 // errNoIPv6 says that an IPv6 address cannot be had because the machine does without IPv6.

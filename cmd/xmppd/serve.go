@@ -65,31 +65,43 @@ func noCoreDumps(log *slog.Logger) {
 	}
 }
 
-// startServer opens everything up to the listeners. An error leaves nothing running.
+// startServer opens everything up to the listeners. An error leaves nothing running, and what can be looked at before the
+// first file is made is looked at: files, certificates, ports. So a start that fails leaves the disk as it was.
 func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (*server, error) {
-	if err := checkDHParam(cfg); err != nil {
+	if err := preflight(cfg); err != nil {
 		return nil, err
+	}
+	ls := &listeners{log: log, open: map[string]*listener{}}
+	if err := ls.apply(cfg); err != nil {
+		return nil, runningAlready(ctx, cfg, err)
 	}
 	s, err := newServer(ctx, cfg, log)
 	if err != nil {
+		ls.close()
 		return nil, err
 	}
-	s.level = level
-	fail := func(err error) (*server, error) {
+	s.level, s.listeners = level, ls
+	if err := s.openTLS(cfg); err != nil {
+		ls.close()
 		s.close(context.WithoutCancel(ctx))
 		return nil, err
-	}
-	if err := s.openTLS(cfg); err != nil {
-		return fail(err)
 	}
 	s.c2s = c2s.New(c2s.Options{
 		Config: cfg, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret, TLS: s.tlsConfig, Log: log,
 	})
-	s.listeners = &listeners{c2s: s.c2s, log: log, open: map[string]*listener{}}
-	if err := s.listeners.apply(cfg); err != nil {
-		return fail(err)
-	}
+	ls.serve(s.c2s)
 	return s, nil
+}
+
+// runningAlready says so where a port is taken because this very server runs.
+func runningAlready(ctx context.Context, cfg *config.Config, err error) error {
+	dir := cfg.Resolve(cfg.General.DataDir)
+	conn, derr := dialSocket(ctx, dir)
+	if derr != nil {
+		return err
+	}
+	conn.Close()
+	return fmt.Errorf("a server runs already with the data directory %s; stop it first, or use `xmppd reload`", dir)
 }
 
 // serve runs until ctx ends (SIGTERM, SIGINT), then drains.

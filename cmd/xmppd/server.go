@@ -61,7 +61,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger) (*serv
 		return nil, err
 	}
 	var err error
-	if s.store, err = openStore(cfg, dir); err != nil {
+	if s.store, err = openStore(cfg, dir, log); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx, cfg, dir); err != nil {
@@ -72,11 +72,11 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger) (*serv
 }
 
 // openStore opens the database that the configuration names.
-func openStore(cfg *config.Config, dir string) (storage.Store, error) {
+func openStore(cfg *config.Config, dir string, log *slog.Logger) (storage.Store, error) {
 	if cfg.Storage.Driver == "memory" {
 		return memory.New(), nil
 	}
-	return bolt.Open(filepath.Join(dir, databaseName), bolt.Options{})
+	return bolt.Open(filepath.Join(dir, databaseName), bolt.Options{Log: log})
 }
 
 func (s *server) open(ctx context.Context, cfg *config.Config, dir string) (err error) {
