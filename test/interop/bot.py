@@ -1,0 +1,76 @@
+"""slixmpp as a client of xmppd. It takes commands as lines and tells what happens as lines; see interop_test.go."""
+import asyncio
+import os
+import ssl
+import sys
+
+import slixmpp
+
+
+class Bot(slixmpp.ClientXMPP):
+    def __init__(self, jid, password, ca, mech):
+        super().__init__(jid, password, sasl_mech=mech or None)
+        self.ca_certs = ca
+        self.auto_authorize = True
+        self.auto_subscribe = False
+        self.register_plugin("xep_0030")
+        self.register_plugin("xep_0198")
+        self.register_plugin("xep_0199")
+        self.add_event_handler("session_start", self.on_start)
+        self.add_event_handler("message", self.on_message)
+        self.add_event_handler("failed_auth", lambda e: say("failed", str(e["condition"]) if "condition" in e.values else "auth"))
+        self.add_event_handler("connection_failed", lambda e: say("failed", e))
+        self.add_event_handler("changed_status", self.on_presence)
+        self.add_event_handler("presence_subscribed", lambda p: say("subscribed", p["from"].bare))
+        self.add_event_handler("disconnected", lambda e: say("end"))
+
+    async def on_start(self, _):
+        await self.get_roster()
+        self.send_presence()
+        mech = self["feature_mechanisms"].mech.name
+        say("ready", self.boundjid.full, mech, self.socket.version() if hasattr(self.socket, "version") else "-")
+
+    def on_message(self, msg):
+        if msg["type"] in ("chat", "normal") and msg["body"]:
+            say("message", msg["from"].full, msg["body"])
+
+    def on_presence(self, p):
+        say("presence", p["from"].full, p["type"])
+
+
+def say(*words):
+    print("\t".join(str(w) for w in words), flush=True)
+
+
+async def commands(bot):
+    reader = asyncio.StreamReader()
+    await asyncio.get_event_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        cmd, *args = line.decode().rstrip("\n").split("\t")
+        if cmd == "subscribe":
+            bot.send_presence_subscription(pto=args[0])
+        elif cmd == "chat":
+            bot.send_message(mto=args[0], mbody=args[1], mtype="chat")
+        elif cmd == "show":
+            bot.send_presence(pshow=args[0])
+        elif cmd == "quit":
+            break
+    await bot.disconnect()
+    os._exit(0)
+
+
+def main():
+    jid, password, addr, mode, ca, mech = sys.argv[1:7]
+    bot = Bot(jid, password, ca, mech)
+    host, port = addr.rsplit(":", 1)
+    bot.enable_starttls = mode == "starttls"
+    bot.enable_direct_tls = mode == "direct"
+    bot.enable_plaintext = False
+    bot.ssl_context.check_hostname = True
+    bot.ssl_context.verify_mode = ssl.CERT_REQUIRED
+    bot.connect(host, int(port))
+    bot.loop.create_task(commands(bot))
+    bot.loop.run_forever()
+
+
+main()

@@ -1,0 +1,54 @@
+// @xmpp/client as a client of xmppd. It takes commands as lines and tells what happens as lines; see ../interop_test.go.
+import readline from "node:readline";
+import { client, xml } from "@xmpp/client";
+
+const [jid, password, addr, mode] = process.argv.slice(2);
+const [bare, resource] = jid.split("/");
+const [username, domain] = bare.split("@");
+const say = (...words) => console.log(words.join("\t"));
+
+const xmpp = client({
+  service: `${mode === "direct" ? "xmpps" : "xmpp"}://${addr}`,
+  domain,
+  resource,
+  username,
+  password,
+});
+xmpp.reconnect.stop();
+
+xmpp.on("error", (err) => say("failed", String(err)));
+xmpp.on("offline", () => say("end"));
+xmpp.on("online", async (address) => {
+  await xmpp.iqCaller.get(xml("query", "jabber:iq:roster"));
+  await xmpp.send(xml("presence"));
+  say("ready", address.toString(), "-", "-");
+});
+xmpp.on("stanza", (st) => {
+  if (st.is("message") && st.getChildText("body")) say("message", st.attrs.from, st.getChildText("body"));
+  if (!st.is("presence")) return;
+  switch (st.attrs.type) {
+    case "subscribe":
+      xmpp.send(xml("presence", { to: st.attrs.from, type: "subscribed" }));
+      break;
+    case "subscribed":
+      say("subscribed", st.attrs.from);
+      break;
+    case undefined:
+    case "unavailable":
+      say("presence", st.attrs.from, st.attrs.type ?? st.getChildText("show") ?? "available");
+  }
+});
+
+const input = readline.createInterface({ input: process.stdin });
+input.on("line", async (line) => {
+  const [cmd, ...args] = line.split("\t");
+  if (cmd === "subscribe") await xmpp.send(xml("presence", { to: args[0], type: "subscribe" }));
+  if (cmd === "chat") await xmpp.send(xml("message", { to: args[0], type: "chat" }, xml("body", {}, args[1])));
+  if (cmd === "show") await xmpp.send(xml("presence", {}, xml("show", {}, args[0])));
+  if (cmd === "quit") {
+    await xmpp.stop();
+    process.exit(0);
+  }
+});
+
+await xmpp.start().catch((err) => say("failed", String(err)));
