@@ -48,12 +48,17 @@ func (g *Target) Run(t *testing.T, name string, attack func(t *testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		t.Helper()
-		parents := [2]testing.TB{g.Victim.T, g.Bystander.T}
-		g.Victim.T, g.Bystander.T = t, t
-		defer func() { g.Victim.T, g.Bystander.T = parents[0], parents[1] }()
+		defer g.As(t)()
 		attack(t)
 		g.Alive(t)
 	})
+}
+
+// As lets the victim and the bystander speak for a subtest until undo is called.
+func (g *Target) As(t testing.TB) (undo func()) {
+	victim, bystander := g.Victim.T, g.Bystander.T
+	g.Victim.T, g.Bystander.T = t, t
+	return func() { g.Victim.T, g.Bystander.T = victim, bystander }
 }
 
 // Attacker connects mallory in one of the states raw (TCP, no stream), open (a stream in clear), tls (the stream after
@@ -81,6 +86,7 @@ func (g *Target) Attacker(t testing.TB, state string) *Client {
 // Alive fails the test unless the bystander is served and the log is clean.
 func (g *Target) Alive(t testing.TB) {
 	t.Helper()
+	defer g.As(t)()
 	g.Bystander.Barrier()
 	log := g.Log()
 	if bad := badLog(log[g.seen:]); bad != "" {
@@ -93,6 +99,7 @@ func (g *Target) Alive(t testing.TB) {
 // barrier.
 func (g *Target) Untouched(t testing.TB) {
 	t.Helper()
+	defer g.As(t)()
 	if got := g.Victim.Barrier(); len(got) > 0 {
 		t.Errorf("the victim got %s", got)
 	}

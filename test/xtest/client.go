@@ -241,7 +241,13 @@ func (c *Client) Quiet() {
 // Open sends a stream header and reads the server's and the features.
 func (c *Client) Open() *Node {
 	c.T.Helper()
-	c.Send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>", c.Host)
+	return c.OpenWith("")
+}
+
+// OpenWith is Open with further attributes, each after a space.
+func (c *Client) OpenWith(attrs string) *Node {
+	c.T.Helper()
+	c.Send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'%s>", c.Host, attrs)
 	return c.ReadOpen()
 }
 
@@ -266,20 +272,32 @@ func (c *Client) TLSConfig() *tls.Config {
 // StartTLS negotiates TLS on an open stream and returns the features after it.
 func (c *Client) StartTLS(cfgs ...*tls.Config) *Node {
 	c.T.Helper()
-	c.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	c.Want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 	cfg := c.TLSConfig()
 	if len(cfgs) > 0 {
 		cfg = cfgs[0]
 	}
+	c.Handshake(cfg)
+	return c.Open()
+}
+
+// Handshake is StartTLS without opening the stream again.
+func (c *Client) Handshake(cfg *tls.Config) {
+	c.T.Helper()
+	c.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.Want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 	tc := tls.Client(c.Conn, cfg)
 	tc.SetDeadline(time.Now().Add(Wait))
 	if err := tc.Handshake(); err != nil {
 		c.T.Fatalf("%s: TLS: %v", c.Name, err)
 	}
 	c.use(tc)
-	return c.Open()
 }
+
+// Wrap puts something between the client and its connection, for what is written from now on.
+func (c *Client) Wrap(fn func(net.Conn) net.Conn) { c.Conn = fn(c.Conn) }
+
+// Restart makes ready for a new stream on the same connection, as after a login (RFC 6120 §6.4.6).
+func (c *Client) Restart() { c.use(c.Conn) }
 
 // DialTLS connects by direct TLS and opens a stream.
 func (s *Server) DialTLS(t testing.TB, host string) *Client {
