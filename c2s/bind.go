@@ -101,6 +101,9 @@ func (c *client) register(s *session, answer func(*session) []byte) (old *sessio
 	lock := &c.srv.binding[maphash.String(bindSeed, bare.Local())%uint64(len(c.srv.binding))]
 	lock.Lock()
 	defer lock.Unlock()
+	if o, ok := c.srv.leaving.Load(s.jid); ok {
+		return o.(*session), nil
+	}
 	var sleeper *session
 	all := r.Sessions(bare)
 	for _, o := range all {

@@ -140,8 +140,12 @@ func (c *client) element(st *stanza.Stanza) (err error) {
 		}
 	}()
 	if s := c.sess.Load(); s != nil {
-		c.lastIn.Store(time.Now().UnixNano())
-		c.pinged = false
+		now := time.Now()
+		c.lastIn.Store(now.UnixNano())
+		if c.pinged {
+			c.pinged = false
+			c.silence(now) // the deadline was that for the answer
+		}
 		return s.handle(c, st)
 	}
 	return c.negotiate(st)
@@ -171,7 +175,10 @@ func (c *client) finish(err error) {
 	s := c.sess.Load()
 	var se *stream.Error
 	switch {
-	case err == errReplaced: // whoever took the session closes the connection
+	case err == errReplaced, errors.Is(err, stream.ErrClosed): // somebody else is closing the connection
+		if s != nil {
+			s.lost(c, nil)
+		}
 	case errors.As(err, &se) && se.Condition != errTimeout.Condition:
 		if s != nil {
 			s.end(se)
@@ -184,7 +191,7 @@ func (c *client) finish(err error) {
 		c.sc.CloseWith(nil)
 	default: // XEP-0198 §6: the stream is unfinished
 		if s != nil {
-			s.lost(c)
+			s.lost(c, se)
 		}
 		switch {
 		case se != nil:

@@ -10,18 +10,29 @@ import (
 )
 
 // Close implements modules.Session. The end runs on a goroutine of its own: who calls may be handling a stanza of this
-// very session.
-func (s *session) Close(e *stream.Error) { s.leave(e) }
+// very session, and the client still gets what that handler answers. The first call counts.
+func (s *session) Close(e *stream.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leave(e)
+}
 
-// leave starts the end of a session from anywhere.
+// leave starts the end of a session from anywhere. Under mu.
 func (s *session) leave(e *stream.Error) {
-	if !s.srv.track() {
-		return // Shutdown ends it
+	if s.ending || s.closed || !s.srv.track() {
+		return // once is enough, and Shutdown ends it anyway
 	}
+	s.ending = true
 	go func() {
 		defer s.srv.wg.Done()
 		s.end(e)
 	}()
+}
+
+// overflow starts the end of a session whose client takes too little. It takes no more stanzas. Under mu.
+func (s *session) overflow(e *stream.Error) {
+	s.full = true
+	s.leave(e)
 }
 
 // end ends a session for good, whatever state it is in. It returns when the session is gone; only the first call does
@@ -30,37 +41,45 @@ func (s *session) end(e *stream.Error) { s.endIf(e, func() bool { return true })
 
 // endIf is end on a condition, which is asked under both locks.
 func (s *session) endIf(e *stream.Error, ok func() bool) {
+	var batch stream.Batch
+	ctx := stream.WithBatch(s.srv.ctx, &batch)
+	s.handBack(ctx, s.depart(ctx, e, ok))
+	batch.Flush()
+}
+
+// depart is end but for what the client has not acknowledged, which it returns.
+func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (left []unacked) {
 	s.run.Lock()
+	defer s.run.Unlock()
 	s.mu.Lock()
 	if s.closed || !ok() {
 		s.mu.Unlock()
-		s.run.Unlock()
-		return
+		return nil
 	}
 	s.closed = true
 	c, m := s.client, s.sm
 	s.client, s.csi = nil, nil
+	if m != nil {
+		m.stop()
+		left = m.queue[m.head:]
+		m.queue, m.head, m.bytes = nil, 0, 0
+	}
 	s.mu.Unlock()
 	if c != nil {
 		c.sc.CloseWith(e)
 	}
 	if m != nil {
-		m.stop()
 		s.srv.resume.remove(s, m)
 	}
-	var batch stream.Batch
-	ctx := stream.WithBatch(s.srv.ctx, &batch)
 	s.vanish(ctx)
-	s.run.Unlock()
-	if m != nil {
-		s.handBack(ctx, m)
-	}
-	batch.Flush()
+	return left
 }
 
 // vanish tells everybody that the session is gone (RFC 6121 §4.5.4).
 func (s *session) vanish(ctx context.Context) {
 	defer s.rescue()
+	s.srv.leaving.Store(s.jid, s)
+	defer s.srv.leaving.Delete(s.jid)
 	r := s.srv.o.Router
 	t := r.Table(s.jid.Domain())
 	was := s.presence.Swap(nil)
@@ -76,11 +95,11 @@ func (s *session) vanish(ctx context.Context) {
 }
 
 // handBack gives away what the client has not acknowledged (XEP-0198 §4), with the time it was first sent.
-func (s *session) handBack(ctx context.Context, m *sm) {
+func (s *session) handBack(ctx context.Context, left []unacked) {
 	defer s.rescue()
 	now := time.Now()
-	for i := range m.len() {
-		e := m.at(i)
+	for i := range left {
+		e := &left[i]
 		st, err := stanza.Parse(e.raw)
 		if err != nil {
 			continue // it was a stanza when it was queued
@@ -90,7 +109,6 @@ func (s *session) handBack(ctx context.Context, m *sm) {
 		}
 		s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid})
 	}
-	m.drop(m.len())
 }
 
 // rescue keeps a mistake in a module from ending more than what it was called for.

@@ -76,14 +76,16 @@ func (g *gate) admit(a netip.Addr, p *policy, now time.Time) bool {
 	return true
 }
 
-// sweep forgets addresses that have no connection and a full allowance again.
+// sweep forgets addresses that have no connection and a full allowance again; where there are too many, also some that
+// have not, half of all at once, so that a flood of addresses does not make it run each time.
 func (g *gate) sweep(now time.Time) {
-	if now.Sub(g.swept) < time.Minute && len(g.addrs) < maxVisitors {
+	full := len(g.addrs) >= maxVisitors
+	if now.Sub(g.swept) < time.Minute && !full {
 		return
 	}
 	g.swept = now
 	for a, v := range g.addrs {
-		if v.open == 0 && (now.Sub(v.at) > time.Minute || len(g.addrs) >= maxVisitors) {
+		if v.open == 0 && (now.Sub(v.at) > time.Minute || full && len(g.addrs) > maxVisitors/2) {
 			delete(g.addrs, a)
 		}
 	}

@@ -54,7 +54,12 @@ const noTLS = "[c2s]\nrequire_encryption = false\nallow_unencrypted_plain_auth =
 // newRig starts one. toml is a configuration without [general].
 func newRig(t testing.TB, toml string, infos ...modules.Info) *rig {
 	t.Helper()
-	r := &rig{t: t, log: &logBuffer{}, watch: &watcher{}, cas: map[string]*x509.CertPool{}}
+	return newWatched(t, toml, &watcher{}, infos...)
+}
+
+func newWatched(t testing.TB, toml string, w *watcher, infos ...modules.Info) *rig {
+	t.Helper()
+	r := &rig{t: t, log: &logBuffer{}, watch: w, cas: map[string]*x509.CertPool{}}
 	infos = append(infos, r.watch.info())
 	for _, in := range infos {
 		toml += "\n[modules." + in.Name + "]\n"
@@ -193,6 +198,7 @@ type watcher struct {
 	opened   func(context.Context, modules.Session)
 	kept     []string // what Unclaimed took
 	mayPanic bool
+	mute     bool // the hooks of each stanza are left alone
 }
 
 func (w *watcher) info() modules.Info {
@@ -207,18 +213,10 @@ func (w *watcher) note(format string, args ...any) {
 
 // Start implements modules.Module.
 func (w *watcher) Start(_ context.Context, h *modules.Host) error {
-	h.Hooks.Outgoing.On(modules.Amend, func(ctx context.Context, p *modules.Packet) error {
-		if fn := get(w, &w.outgoing); fn != nil {
-			return fn(ctx, p)
-		}
-		return nil
-	})
-	h.Hooks.ToClient.On(modules.Check, func(ctx context.Context, p *modules.Packet) error {
-		if fn := get(w, &w.toClient); fn != nil {
-			return fn(ctx, p)
-		}
-		return nil
-	})
+	if !w.mute {
+		h.Hooks.Outgoing.On(modules.Amend, w.call(&w.outgoing))
+		h.Hooks.ToClient.On(modules.Check, w.call(&w.toClient))
+	}
 	h.Hooks.Unclaimed.On(modules.Keep, func(_ context.Context, p *modules.Packet) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -245,6 +243,16 @@ func (w *watcher) Start(_ context.Context, h *modules.Host) error {
 		return []byte("<hello xmlns='urn:test' host='" + q.Conn.Host + "'/>"), nil
 	})
 	return nil
+}
+
+// call runs the handler that a test has set, if it has.
+func (w *watcher) call(fn *func(context.Context, *modules.Packet) error) func(context.Context, *modules.Packet) error {
+	return func(ctx context.Context, p *modules.Packet) error {
+		if fn := get(w, fn); fn != nil {
+			return fn(ctx, p)
+		}
+		return nil
+	}
 }
 
 // Stop implements modules.Module.
@@ -294,6 +302,8 @@ type peer struct {
 	dec *xml.Decoder
 	tee *teeReader
 	id  string // of the server's last header
+	// patience is how long next waits.
+	patience time.Duration
 }
 
 // teeReader keeps what was read, so that an element can be shown as it arrived.
@@ -321,9 +331,17 @@ func (r *rig) dial() *peer {
 	return r.peer(c)
 }
 
+// pipe connects without a network, for tests of time.
+func (r *rig) pipe() *peer {
+	r.t.Helper()
+	c, s := net.Pipe()
+	r.srv.accept(s, false)
+	return r.peer(c)
+}
+
 func (r *rig) peer(c net.Conn) *peer {
 	r.t.Cleanup(func() { c.Close() })
-	p := &peer{t: r.t, c: c}
+	p := &peer{t: r.t, c: c, patience: 10 * time.Second}
 	p.fresh()
 	return p
 }
@@ -352,7 +370,7 @@ func (p *peer) send(format string, args ...any) {
 // "</stream:stream>", or "" for the end of the connection.
 func (p *peer) next() string {
 	p.t.Helper()
-	p.c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.c.SetReadDeadline(time.Now().Add(p.patience))
 	depth, start := 0, int64(0)
 	for {
 		before := p.dec.InputOffset()
@@ -483,7 +501,11 @@ func (p *peer) bind(resource string) string {
 // client is a client with a resource on an open connection.
 func (r *rig) client(user, resource string) *peer {
 	r.t.Helper()
-	p := r.dial()
+	return r.bound(r.dial(), user, resource)
+}
+
+func (r *rig) bound(p *peer, user, resource string) *peer {
+	r.t.Helper()
 	p.login(user)
 	if got := p.bind(resource); got != user+"@a.test/"+resource {
 		r.t.Fatalf("bound %s", got)

@@ -83,7 +83,7 @@ func (s *Server) accept(nc net.Conn, direct bool) bool {
 	tune(nc)
 	c := s.newClient(nc, from, p, direct)
 	if shed := s.gate.enter(c, p.ConnsPreauth); shed != nil {
-		shed.log().Info("connection dropped: too many have not logged in")
+		s.log.Info("connection dropped: too many have not logged in", "id", sessionID(shed.id))
 		shed.sc.Abort()
 	}
 	go c.run()

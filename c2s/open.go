@@ -3,7 +3,9 @@ package c2s
 import (
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/idna"
 
@@ -45,6 +47,9 @@ func (c *client) open() error {
 	}
 	c.lang = h.Lang
 	n.conn.Host, n.conn.From = host, h.From.Bare()
+	if !c.policy.requireTLS {
+		c.until(time.Duration(c.policy.LoginTimeout)) // no handshake need come
+	}
 	return c.features()
 }
 
@@ -115,8 +120,11 @@ func (c *client) features() error {
 	n.conn.TLS, n.conn.Leaf = c.sc.TLS(), c.sc.ServerCertificate()
 	n.conn.Mechanisms, n.conn.Bindings = nil, nil
 	if c.state&stream.Authenticated == 0 && (c.state&stream.Secure != 0 || !c.policy.requireTLS) {
-		n.conn.Bindings = auth.Bindings(&n.conn)
+		n.conn.Bindings = auth.Bindings(&n.conn) // SCRAM-*-PLUS are offered where there is one
 		n.conn.Mechanisms = c.listed(t.Mechanisms)
+		if !binds(n.conn.Mechanisms, t.Mechanisms) {
+			n.conn.Bindings = nil // XEP-0440 §3: bindings without a mechanism for them look like an attack
+		}
 	}
 	return c.queue(func(dst []byte) []byte {
 		dst = append(dst, "<stream:features>"...)
@@ -160,6 +168,13 @@ func appendMechanisms(dst []byte, conn *auth.Conn) []byte {
 		dst = append(stanza.AppendEscaped(append(dst, "<mechanism>"...), m), "</mechanism>"...)
 	}
 	return append(dst, "</mechanisms>"...)
+}
+
+// binds tells whether any mechanism uses channel bindings: listed ones say so by name (RFC 5802 §4), those that are not
+// listed may (XEP-0484 §3.1).
+func binds(listed []string, all []auth.Mechanism) bool {
+	return slices.ContainsFunc(listed, func(name string) bool { return strings.HasSuffix(name, "-PLUS") }) ||
+		slices.ContainsFunc(all, func(m auth.Mechanism) bool { return m.Unlisted })
 }
 
 // listed returns the names of the mechanisms that this connection may use, best first.

@@ -78,8 +78,8 @@ func (r *resumable) sessions() []*session {
 func (r *resumable) hibernated() int { return len(r.sessions()) }
 
 // lost is called by the reading goroutine when a connection ended and the client has not said goodbye: the session waits
-// for its client if it can, else it ends (XEP-0198 §7).
-func (s *session) lost(c *client) {
+// for its client if it can, else it ends (XEP-0198 §7), with e, if that is why.
+func (s *session) lost(c *client, e *stream.Error) {
 	s.run.Lock()
 	s.mu.Lock()
 	m := s.sm
@@ -88,10 +88,10 @@ func (s *session) lost(c *client) {
 		s.mu.Unlock()
 		s.run.Unlock()
 		return
-	case m == nil || m.token == "" || s.leaving || s.srv.stopping():
+	case m == nil || m.token == "" || s.ending || s.srv.stopping():
 		s.mu.Unlock()
 		s.run.Unlock()
-		s.end(nil)
+		s.end(e)
 		return
 	}
 	s.client = nil
@@ -182,7 +182,7 @@ func (c *client) takeOver(previd string, h uint32, wrap func(resumed string) str
 	s.run.Lock() // what the old connection is handling is counted first
 	s.mu.Lock()
 	m := s.sm
-	if s.closed || s.leaving {
+	if s.closed || s.ending {
 		in := m.in
 		s.mu.Unlock()
 		s.run.Unlock()

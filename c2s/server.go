@@ -71,6 +71,7 @@ type server struct {
 	gate    gate
 	resume  resumable
 	binding [64]sync.Mutex // by account: makes limit and conflict checks of bind one step
+	leaving sync.Map       // sessions by JID while their end is told: nobody takes their name so long
 	slots   chan struct{}  // handshakes that run
 	seq     atomic.Uint64  // of session ids
 	panics  atomic.Uint64
@@ -149,30 +150,45 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// endAll ends every connection and every hibernated session, a few at a time.
+// endAll ends every connection and every hibernated session, a few at a time. All are gone before any hands back what its
+// client has not acknowledged, so that nothing goes to one that will be gone a moment later.
 func (s *server) endAll() {
-	slots := make(chan struct{}, 32)
-	var wg sync.WaitGroup
-	run := func(fn func()) {
-		slots <- struct{}{}
-		wg.Go(func() { fn(); <-slots })
-	}
 	clients := s.gate.all()
+	sessions := s.resume.sessions()
 	for _, c := range clients {
-		run(func() {
-			if ses := c.sess.Load(); ses != nil {
-				ses.end(errShutdown)
-			}
+		if ses := c.sess.Load(); ses != nil {
+			sessions = append(sessions, ses)
+		} else {
 			c.sc.CloseWith(errShutdown)
-		})
+		}
 	}
-	for _, ses := range s.resume.sessions() {
-		run(func() { ses.end(errShutdown) })
-	}
-	wg.Wait()
+	left := make([][]unacked, len(sessions))
+	each(len(sessions), func(i int) {
+		var batch stream.Batch
+		left[i] = sessions[i].depart(stream.WithBatch(s.ctx, &batch), errShutdown, func() bool { return true })
+		batch.Flush()
+	})
+	each(len(sessions), func(i int) {
+		sessions[i].handBack(s.ctx, left[i])
+	})
 	for _, c := range clients {
+		c.sc.CloseWith(errShutdown) // if its session has not done so
 		<-c.sc.Done()
 	}
+}
+
+// each runs fn for 0 to n-1, a few at a time: much of it waits for the disk.
+func each(n int, fn func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, 32) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // track counts a goroutine that Shutdown waits for; false: too late, the server is stopping.

@@ -28,13 +28,14 @@ type session struct {
 	// run is held while a stanza of the client is handled, and while the session begins, ends, or changes its connection.
 	run sync.Mutex
 
-	mu      sync.Mutex
-	client  *client // nil while hibernated and after the end
-	closed  bool
-	leaving bool // the end has been asked for
-	sm      *sm  // nil unless XEP-0198 is on
-	csi     *csi // nil unless the client is inactive (XEP-0352)
-	values  map[any]any
+	mu     sync.Mutex
+	client *client // nil while hibernated and after the end
+	closed bool
+	ending bool // the end has been asked for
+	full   bool // no more stanzas are taken
+	sm     *sm  // nil unless XEP-0198 is on
+	csi    *csi // nil unless the client is inactive (XEP-0352)
+	values map[any]any
 }
 
 func newSession(c *client, jid stanza.JID) *session {

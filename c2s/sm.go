@@ -230,14 +230,11 @@ func (s *session) watch() {
 	case s.client == nil || m.len() > 8*p.SMQueue:
 	default:
 		if m.grace == nil {
-			m.grace = time.AfterFunc(ackGrace, func() { s.leave(errUnacked) })
+			m.grace = time.AfterFunc(ackGrace, func() { s.Close(errUnacked) })
 		}
 		return
 	}
-	if !s.leaving {
-		s.leaving = true
-		s.leave(errUnacked)
-	}
+	s.overflow(errUnacked)
 }
 
 // ackGrace is how long a client may have too many stanzas unacknowledged without acknowledging one.
