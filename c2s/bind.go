@@ -153,7 +153,6 @@ func (c *client) opened(s *session) error {
 func (c *client) attach(s *session) {
 	c.state |= stream.Bound
 	c.n = nil
-	c.lastIn.Store(time.Now().UnixNano())
 	c.sess.Store(s)
 	c.silence(time.Now()) // sets the first deadline
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/xmppd/xmppd/stream"
 )
 
-// client is a connection and how far it has come. All but sess and lastIn belongs to the reading goroutine.
+// client is a connection and how far it has come. All but sess belongs to the reading goroutine.
 type client struct {
 	srv     *server
 	policy  *policy
@@ -36,7 +36,6 @@ type client struct {
 	ident auth.Identity
 
 	sess   atomic.Pointer[session]
-	lastIn atomic.Int64 // when the client was heard last, in Unix nanoseconds
 	pinged bool
 
 	batch stream.Batch
@@ -61,7 +60,6 @@ func (s *server) newClient(nc net.Conn, from netip.Addr, p *policy, direct bool)
 	c.n = &negotiation{direct: direct, header: true, started: now}
 	c.n.conn.Remote = nc.RemoteAddr()
 	c.ctx = stream.WithBatch(s.ctx, &c.batch)
-	c.lastIn.Store(now.UnixNano())
 	c.until(time.Duration(p.HandshakeTimeout))
 	return c
 }
@@ -140,11 +138,9 @@ func (c *client) element(st *stanza.Stanza) (err error) {
 		}
 	}()
 	if s := c.sess.Load(); s != nil {
-		now := time.Now()
-		c.lastIn.Store(now.UnixNano())
 		if c.pinged {
 			c.pinged = false
-			c.silence(now) // the deadline was that for the answer
+			c.silence(time.Now()) // the deadline was that for the answer
 		}
 		return s.handle(c, st)
 	}

@@ -12,7 +12,7 @@ func (c *client) silence(now time.Time) error {
 	if c.n != nil {
 		return errTimeout
 	}
-	heard := time.Unix(0, c.lastIn.Load())
+	heard := c.sc.Heard()
 	idle, ping := time.Duration(c.policy.IdleTimeoutC2S), time.Duration(c.policy.PingAfter)
 	switch quiet := now.Sub(heard); {
 	case idle > 0 && quiet >= idle:

@@ -48,6 +48,19 @@ func TestNotIdle(t *testing.T) {
 	})
 }
 
+// White space is a sign of life (RFC 6120 §4.6.1).
+func TestWhiteSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, noTLS)
+		p := r.bound(r.pipe(), "alice", "x")
+		for range 60 {
+			p.send(" ")
+			time.Sleep(time.Minute)
+		}
+		p.quiet()
+	})
+}
+
 // With XEP-0198 the question is for an acknowledgement, and who does not answer may come back (H06).
 func TestIdleManaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -93,10 +93,15 @@ func (s *Server) accept(nc net.Conn, direct bool) bool {
 // keepAlive finds peers that vanished without a word; the engine's own pings are for those that are merely silent.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
 
+// unackedTime is how long a peer's TCP may fail to acknowledge what was sent. The default of Linux is a quarter of an
+// hour, in which messages would wait for a phone that has left the network.
+const unackedTime = 2 * time.Minute
+
 func tune(nc net.Conn) {
 	if tc, ok := nc.(*net.TCPConn); ok {
 		tc.SetNoDelay(true)
 		tc.SetKeepAliveConfig(keepAlive)
+		limitUnacked(tc, unackedTime)
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *session) Info() modules.SessionInfo {
 	}
 	if c := s.client; c != nil {
 		i.Remote, i.TLS = c.sc.RemoteAddr(), c.sc.TLS()
-		i.LastIn = time.Unix(0, c.lastIn.Load())
+		i.LastIn = c.sc.Heard()
 		i.Waiting = c.sc.Waiting()
 	}
 	if s.sm != nil {

@@ -33,8 +33,8 @@ type sm struct {
 // unacked is a stanza as it was or will be sent.
 type unacked struct {
 	raw  []byte
-	from stanza.JID // of presence that newer presence may replace while it has not been sent; else zero
-	at   int64      // when, in Unix seconds
+	from *stanza.JID // of presence that newer presence may replace while it has not been sent; else nil
+	at   int64       // when, in Unix seconds
 }
 
 func (u *unacked) time() time.Time { return time.Unix(u.at, 0) }
@@ -203,9 +203,10 @@ func (s *session) putManaged(ctx context.Context, raw []byte, st *stanza.Stanza)
 	m := s.sm
 	u := unacked{raw: raw, at: time.Now().Unix()}
 	if s.client == nil && st.Kind == stanza.KindPresence && (st.Type == stanza.TypeNone || st.Type == stanza.TypeUnavailable) {
-		u.from = st.From()
+		from := st.From()
+		u.from = &from
 		for i := m.sent; i < m.len(); i++ {
-			if old := m.at(i); old.from == u.from {
+			if old := m.at(i); old.from != nil && *old.from == from {
 				m.bytes += len(raw) - len(old.raw)
 				*old = u
 				return nil
