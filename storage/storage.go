@@ -127,7 +127,8 @@ type Archive interface {
 	Page(ctx context.Context, owner string, q Query) (Page, error)
 	// Remove deletes items by ID; unknown ones are skipped.
 	Remove(ctx context.Context, owner string, ids ...string) error
-	// Expire deletes an owner's items older than t, in portions; an empty owner means all owners.
+	// Expire deletes an owner's items older than t, in portions; an empty owner means all owners. A damaged item, whose
+	// time is unknown, stays, and the error at the end is ErrCorrupt.
 	Expire(ctx context.Context, owner string, t time.Time) (n int, err error)
 	// Drop deletes everything of an owner.
 	Drop(ctx context.Context, owner string) error

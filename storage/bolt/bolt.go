@@ -98,7 +98,8 @@ func (s *Store) DeleteBucket(ctx context.Context, path ...string) error {
 	}})
 }
 
-// Backup writes a copy of one committed state, which Open takes as a store that was not closed.
+// Backup writes a copy of one committed state, which Open takes as a store that was not closed. While w takes its time,
+// the file grows by all that is written meanwhile.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return s.view(func(tx *bolt.Tx) error {
 		if _, err := tx.WriteTo(&ctxWriter{ctx, w}); err != nil {

@@ -189,9 +189,6 @@ func (c *checker) tree(ctx context.Context, id uint64, path [][]byte, lo, hi []b
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if depth > maxDepth {
-		return &badPage{id, path, "it is nested too deeply"}
-	}
 	b, err := c.page(id, path)
 	if err != nil {
 		return err
@@ -201,6 +198,9 @@ func (c *checker) tree(ctx context.Context, id uint64, path [][]byte, lo, hi []b
 	case flagLeaf:
 		return c.leaf(ctx, id, b, path, lo, hi, depth)
 	case flagBranch:
+		if depth > maxDepth {
+			return &badPage{id, path, "it is nested too deeply"}
+		}
 	default:
 		return &badPage{id, path, "it is of another kind"}
 	}
@@ -255,6 +255,9 @@ func order(keys [][]byte, i int, lo, hi []byte) error {
 }
 
 func (c *checker) leaf(ctx context.Context, id uint64, b []byte, path [][]byte, lo, hi []byte, depth int) error {
+	if depth > maxDepth {
+		return &badPage{id, path, "it is nested too deeply"}
+	}
 	n := binary.NativeEndian
 	count := int(n.Uint16(b[10:]))
 	keys := make([][]byte, count)

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -380,6 +381,73 @@ func TestDamagedRecord(t *testing.T) {
 		}
 		check(t, s.Bucket("b").KV("fine").Put(t.Context(), []byte("k"), nil))
 	})
+}
+
+// TestFreePages damages the list of free pages, which would let the next write destroy what is in use.
+func TestFreePages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s := openAt(t, path, Options{})
+	fill(t, s)
+	check(t, s.Close())
+	f, err := os.Open(path)
+	check(t, err)
+	defer f.Close()
+	c, err := newChecker(f)
+	check(t, err)
+	whole := read(t, path)
+	list := whole[int(c.freelist)*c.pageSize:]
+	n := binary.NativeEndian
+	if n.Uint16(list[10:]) < 2 {
+		t.Fatal("fewer than two free pages")
+	}
+	for what, change := range map[string]func(){
+		"in use":           func() { n.PutUint64(list[16:], c.root) },
+		"there twice":      func() { n.PutUint64(list[16:], n.Uint64(list[24:])) },
+		"beyond":           func() { n.PutUint64(list[16:], 1<<40) },
+		"another kind":     func() { n.PutUint16(list[8:], flagLeaf) },
+		"too many entries": func() { n.PutUint16(list[10:], 2000) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			old := bytes.Clone(list[:32])
+			change()
+			defer copy(list, old)
+			path := filepath.Join(t.TempDir(), "x.db")
+			check(t, os.WriteFile(path, whole, 0o600))
+			refused(t, path, storage.ErrCorrupt, what, "list of free pages")
+			if err := VerifyFile(t.Context(), path); !errors.Is(err, storage.ErrCorrupt) {
+				t.Errorf("VerifyFile: %v", err)
+			}
+		})
+	}
+}
+
+// TestManyFreePages has more free pages than the list's head can count.
+func TestManyFreePages(t *testing.T) {
+	const count, pageSize = 70_000, 4096
+	n := binary.NativeEndian
+	pages := (16 + 8 + count*8 + pageSize - 1) / pageSize
+	b := make([]byte, (2+pages)*pageSize)
+	list := b[2*pageSize:]
+	n.PutUint64(list, 2)
+	n.PutUint16(list[8:], flagFree)
+	n.PutUint16(list[10:], 0xffff)
+	n.PutUint32(list[12:], uint32(pages-1))
+	n.PutUint64(list[16:], count)
+	for i := range count {
+		n.PutUint64(list[24+8*i:], uint64(1000+i))
+	}
+	c := &checker{r: bytes.NewReader(b), pageSize: pageSize, freelist: 2, high: 1000 + count, seen: make([]uint64, 2000)}
+	check(t, c.free())
+	for i := range count {
+		if id := 1000 + i; c.seen[id/64]&(1<<(id%64)) == 0 {
+			t.Fatalf("page %d was not read", id)
+		}
+	}
+	n.PutUint64(list[16:], 1<<60)
+	c.seen = make([]uint64, 2000)
+	if err := c.free(); err == nil {
+		t.Error("more entries than bytes")
+	}
 }
 
 // FuzzCheck lets the checker read anything: it must end, and must not crash.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -36,10 +37,17 @@ func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error
 			return err
 		}
 		var (
-			last string
-			in   *bolt.Bucket
+			last    string
+			in      *bolt.Bucket
+			changed bool
 		)
 		return tx.Each(func(name string, key, value []byte) (err error) {
+			defer func() {
+				if err != nil && changed {
+					err = mustChange(err)
+				}
+				changed = true
+			}()
 			if in == nil || name != last {
 				if in, err = w.ensure(w, steps(b.path, kindKV, name)...); err != nil {
 					return err
@@ -47,9 +55,9 @@ func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error
 				last = name
 			}
 			if value == nil {
-				return mustChange(w.delete(in, key))
+				return w.delete(in, key)
 			}
-			return mustChange(w.put(in, key, record(key, value)))
+			return w.put(in, key, record(key, value))
 		})
 	}})
 }
@@ -71,6 +79,7 @@ func (b *bucket) View(ctx context.Context, fn func(tx storage.Tx) error) error {
 		return readError(err)
 	}
 	defer btx.Rollback()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // fn reads the mapping
 	tx := driver.NewTx(&base{tx: btx, path: b.path}, false)
 	defer tx.End()
 	return fn(tx)

@@ -3,7 +3,9 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -239,6 +241,45 @@ func TestCheckBudget(t *testing.T) {
 	fill(t, c)
 	if !strings.Contains(log.String(), "did not end in time") {
 		t.Errorf("logged %q", log.String())
+	}
+}
+
+var golden = flag.Bool("golden", false, "write the file of the current format anew; only while that format is in no release")
+
+// TestGolden opens a file of each format that there was.
+func TestGolden(t *testing.T) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("bolt's files are in the machine's byte order, and those of the test in another one")
+	}
+	name := filepath.Join("testdata", fmt.Sprintf("format%d.db", current.number))
+	if *golden {
+		path := made(t)
+		f, err := os.Open(path)
+		check(t, err)
+		defer f.Close()
+		c, err := newChecker(f)
+		check(t, err)
+		check(t, os.WriteFile(name, read(t, path)[:int(c.high)*c.pageSize], 0o600))
+	}
+	for n := 1; n <= current.number; n++ {
+		content := read(t, filepath.Join("testdata", fmt.Sprintf("format%d.db", n)))
+		path := filepath.Join(t.TempDir(), "x.db")
+		check(t, os.WriteFile(path, content, 0o600))
+		s := openAt(t, path, Options{})
+		b := s.Bucket("modules", "a.test", "roster")
+		for i := range 20 {
+			v, err := b.KV("kv").Get(t.Context(), fmt.Appendf(nil, "k%d", i))
+			if err != nil || string(v) != fmt.Sprintf("v%d", i) {
+				t.Errorf("format %d, k%d: %q, %v", n, i, v, err)
+			}
+		}
+		p, err := b.Archive("ar").Page(t.Context(), "alice", storage.Query{With: "bob@b.test"})
+		if err != nil || len(p.Items) != 20 || string(p.Items[19].Data) != "d" {
+			t.Errorf("format %d: %d items, %v", n, len(p.Items), err)
+		}
+		check(t, s.Verify(t.Context()))
+		fill(t, s)
+		check(t, s.Verify(t.Context()))
 	}
 }
 

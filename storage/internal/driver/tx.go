@@ -34,7 +34,6 @@ type Tx struct {
 	ended    bool
 	kvs      map[string]*txKV
 	order    []*txKV
-	size     int
 }
 
 // NewTx begins a transaction over a base.
@@ -58,9 +57,6 @@ func (t *Tx) KV(name string) storage.TxKV {
 
 // End makes every later use of the transaction fail.
 func (t *Tx) End() { t.ended = true }
-
-// Size returns the bytes of the pending writes, about.
-func (t *Tx) Size() int { return t.size }
 
 // Each hands out the pending writes: a nil value is a deletion.
 func (t *Tx) Each(fn func(kv string, key, value []byte) error) error {
@@ -114,7 +110,6 @@ func (k *txKV) write(key, value []byte) error {
 			return err
 		}
 	}
-	k.tx.size += len(key) + len(value)
 	k.writes.Set(string(key), value)
 	return nil
 }
