@@ -10,9 +10,9 @@ import (
 )
 
 // StartTLS runs the server's handshake, for direct TLS on a connection that is new. It refuses with ErrInjected, without
-// reading further, when bytes of the peer other than white space are buffered that were sent in the clear behind <starttls/> (RFC 6120 §5.4.3.3:
-// STARTTLS injection). The caller has flushed <proceed/>, bounds the handshake by ctx, and aborts the connection after any
-// error. After success a new stream begins, as Restart says.
+// reading further, when bytes of the peer other than white space are buffered that were sent in the clear behind
+// <starttls/> (RFC 6120 §5.4.3.3: STARTTLS injection). The caller has flushed <proceed/>, bounds the handshake by ctx, and
+// aborts the connection after any error. After success a new stream begins, as Restart says.
 func (c *Conn) StartTLS(ctx context.Context, cfg *tls.Config) error {
 	c.readMu.Lock()
 	// COMPAT: go-xmpp 0.3.6 ends <starttls/> with a newline. White space says nothing, so it is dropped; all else is an attack.
