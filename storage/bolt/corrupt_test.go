@@ -186,7 +186,7 @@ func TestCorruption(t *testing.T) {
 	f.Close()
 	whole = whole[:int(c.high)*c.pageSize]
 
-	loops := 150
+	loops := 100
 	if testing.Short() {
 		loops = 30
 	}
