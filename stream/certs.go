@@ -92,6 +92,9 @@ func OpenCertificates(o CertOptions) (*Certificates, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if len(o.Hosts) == 0 {
+		return nil, errors.New("certificates: no host is named")
+	}
 	s := &Certificates{opt: o, configs: make(map[string]*tls.Config)}
 	s.set.Store(&certSet{})
 	if err := s.Reload(o); err != nil {
