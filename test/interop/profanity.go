@@ -1,6 +1,8 @@
 package interop
 
 import (
+	"crypto/sha1"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,7 +22,7 @@ type profanity struct {
 	peers  map[string]bool
 }
 
-// startProfanity starts profanity with a home of its own, where the server's certificate is trusted, and connects.
+// startProfanity starts profanity with a home of its own and connects.
 func startProfanity(a account, say func(...string)) (bot, error) {
 	home, err := os.MkdirTemp("", "profanity-")
 	if err != nil {
@@ -36,13 +38,9 @@ func startProfanity(a account, say func(...string)) (bot, error) {
 	if a.direct {
 		policy = "legacy"
 	}
-	// tls.certpath is a directory or file of authorities: the server's own certificate is the only one.
-	rc := fmt.Sprintf("[connection]\ntls.certpath=%s\n[ui]\nsplash=false\nwins.autotidy=false\n[presence]\nresource=%s\n[notifications]\nmessage=off\n[logging]\nchlog=false\n",
-		filepath.Join(home, "certs"), a.resource)
+	rc := fmt.Sprintf("[ui]\nsplash=false\nwins.autotidy=false\n[presence]\nresource=%s\n[notifications]\nmessage=off\n[logging]\nchlog=false\n",
+		a.resource)
 	if err := os.WriteFile(filepath.Join(conf, "profrc"), []byte(rc), 0o600); err != nil {
-		return nil, err
-	}
-	if err := trust(filepath.Join(home, "certs"), a.ca); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command("tmux", "-S", p.socket, "new-session", "-d", "-x", "200", "-y", "200",
@@ -58,6 +56,9 @@ func startProfanity(a account, say func(...string)) (bot, error) {
 		return nil, err
 	}
 	p.keys(a.password)
+	if err := p.allow(a.ca); err != nil {
+		return nil, err
+	}
 	if err := p.wait(`logged in successfully`); err != nil {
 		return nil, err
 	}
@@ -66,22 +67,21 @@ func startProfanity(a account, say func(...string)) (bot, error) {
 	return p, nil
 }
 
-// trust makes a directory of authorities as OpenSSL wants it, with one certificate in it.
-func trust(dir, ca string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// allow does what README says: it compares the fingerprint that profanity shows with the one of the server's file.
+func (p *profanity) allow(ca string) error {
+	if err := p.wait("Use '/tls deny'"); err != nil {
 		return err
 	}
-	pem, err := os.ReadFile(ca)
+	data, err := os.ReadFile(ca)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "server.pem"), pem, 0o600); err != nil {
-		return err
+	block, _ := pem.Decode(data)
+	want := fmt.Sprintf("%x", sha1.Sum(block.Bytes))
+	if !strings.Contains(p.screen(), want) {
+		return fmt.Errorf("profanity was shown another certificate than that of %s (%s)\n%s", ca, want, p.screen())
 	}
-	out, err := exec.Command("openssl", "rehash", dir).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("openssl rehash: %v: %s", err, out)
-	}
+	p.keys("/tls allow")
 	return nil
 }
 
@@ -114,6 +114,7 @@ func (p *profanity) wait(pattern string) error {
 
 var (
 	seenMessage  = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d - ([^\s:]+): (.*?)\s*$`)
+	seenWindow   = regexp.MustCompile(`<< chat message: \S+ \(win (\d+)\)`)
 	seenRequest  = regexp.MustCompile(`Received authorization request from (\S+)`)
 	seenGranted  = regexp.MustCompile(`Subscription received from (\S+)`)
 	seenPresence = regexp.MustCompile(`(\+|-|\*)\s+(\S+@\S+).*? (?:is )?(online|away|xa|dnd|chat|offline)`)
@@ -144,6 +145,12 @@ func (p *profanity) watch() {
 		for _, m := range seenPresence.FindAllStringSubmatch(s, -1) {
 			once(m[0], "presence", m[2], m[3])
 		}
+		for _, m := range seenWindow.FindAllStringSubmatch(s, -1) {
+			if !seen[m[0]] {
+				seen[m[0]] = true
+				p.keys("/win " + m[1])
+			}
+		}
 		for _, m := range seenRequest.FindAllStringSubmatch(s, -1) {
 			if !seen[m[0]] {
 				seen[m[0]] = true
@@ -161,7 +168,7 @@ func (p *profanity) Do(cmd string, args ...string) error {
 		p.keys("/msg " + args[0] + " " + args[1])
 		time.Sleep(300 * time.Millisecond)
 	case "show":
-		p.keys("/" + args[0])
+		p.keys("/status set " + args[0])
 	case "quit":
 		close(p.stop)
 		p.keys("/quit")
