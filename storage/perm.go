@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // CheckDir makes a data directory, with mode 0700 whatever the umask, or checks the one that is there: it and what lies
@@ -14,7 +15,7 @@ import (
 // line each, with the command that mends it.
 func CheckDir(path string) error {
 	fi, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if missing(err) {
 		return makeDir(path)
 	}
 	if err != nil {
@@ -52,10 +53,15 @@ func CheckDir(path string) error {
 
 // ProbeDir is CheckDir without making anything: of a directory that is missing it says whether it can be made.
 func ProbeDir(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); !missing(err) {
 		return CheckDir(path)
 	}
 	return canMake(path)
+}
+
+// missing tells whether there is nothing, if only because a file stands where a directory above it should.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // canMake says why a directory could not be made.
@@ -66,7 +72,7 @@ func canMake(path string) error {
 	for p := parentOf(path); p != ""; p = parentOf(p) {
 		fi, err := os.Stat(p)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case missing(err):
 			continue
 		case err != nil:
 			return fmt.Errorf("storage: data directory: %w", err)

@@ -150,15 +150,16 @@ func checkFiles(cfg *config.Config) []finding {
 		p := filepath.Join(dir, name)
 		if _, err := os.Lstat(p); errors.Is(err, os.ErrNotExist) {
 			out = append(out, finding{"files", true, p + " is not there yet; the first start makes it"})
-		} else if err := storage.CheckSecretFile(p); err != nil {
+			continue
+		}
+		err := storage.CheckSecretFile(p)
+		if err == nil && name == keyringName {
+			_, err = auth.OpenKeyring(p)
+		}
+		if err != nil {
 			out = append(out, finding{"files", false, err.Error()})
 		} else {
 			out = append(out, finding{"files", true, p + ": owner and mode are right"})
-		}
-	}
-	if _, err := os.Lstat(filepath.Join(dir, keyringName)); err == nil {
-		if _, err := auth.OpenKeyring(filepath.Join(dir, keyringName)); err != nil {
-			out = append(out, finding{"files", false, err.Error()})
 		}
 	}
 	return out
