@@ -47,6 +47,7 @@ func (c *client) begin(name string, unlisted bool) (*attempt, *auth.Failure) {
 
 // step takes a message of the client's. Without failure and without more the client is logged in.
 func (c *client) step(a *attempt, in []byte) (out []byte, more bool, f *auth.Failure) {
+	c.n.looked = time.Now()
 	out, more, err := a.x.Step(c.ctx, in)
 	if f := c.patience(a, more && err == nil); f != nil {
 		return nil, false, f
@@ -112,8 +113,22 @@ func (c *client) admit(id auth.Identity) error {
 		return &auth.Failure{Condition: auth.TemporaryAuthFailure, Cause: err}
 	case acc.Disabled:
 		return &auth.Failure{Condition: auth.AccountDisabled} // RFC 6120 §6.5.2
+	case acc.PasswordChanged.After(c.n.looked):
+		return &auth.Failure{Condition: auth.NotAuthorized, Cause: errors.New("c2s: the password has just changed")}
 	}
+	c.n.password = acc.PasswordChanged
 	return nil
+}
+
+// still tells whether a client would still be let in, a moment after it was. Modules end the sessions of an account whose
+// password changes; this finds those that were on their way to a session then. It is asked when the session can be found.
+func (c *client) still(password time.Time) bool {
+	u := c.srv.o.Users(c.ident.JID.Domain())
+	if u == nil {
+		return false
+	}
+	acc, err := u.Get(c.ctx, c.ident.JID.Local())
+	return err == nil && !acc.Disabled && acc.PasswordChanged.Equal(password)
 }
 
 // succeeded is called when the client's success has been queued.

@@ -88,6 +88,7 @@ const maxTries = 8
 
 var (
 	errConflict = &stream.Error{Condition: "conflict", Text: "replaced by a new session"} // RFC 6120 §4.9.3.3
+	errReset    = &stream.Error{Condition: "reset", Text: "the account has changed"}      // RFC 6120 §4.9.3.16
 	errTooMany  = &stream.Error{Condition: "resource-constraint", Text: "too many sessions"}
 )
 
@@ -142,9 +143,13 @@ func (c *client) register(s *session, answer func(*session) []byte) (old *sessio
 // opened puts a session of openSession in force on its connection. What negotiation needed is let go.
 func (c *client) opened(s *session) error {
 	defer s.run.Unlock()
+	password := c.n.password
 	c.attach(s)
 	if t := c.srv.o.Router.Table(s.jid.Domain()); t != nil {
 		t.Hooks.SessionOpened.Run(c.ctx, s)
+	}
+	if !c.still(password) {
+		return errReset
 	}
 	return errFresh
 }

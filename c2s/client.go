@@ -51,7 +51,9 @@ type negotiation struct {
 	started  time.Time
 	deadline time.Time
 	attempt  *attempt
-	tries    int // failed logins
+	tries    int       // failed logins
+	looked   time.Time // when the credentials of the login were looked at
+	password time.Time // of what age the account's password was then
 }
 
 func (s *server) newClient(nc net.Conn, from netip.Addr, p *policy, direct bool) *client {
@@ -105,7 +107,7 @@ func (c *client) read() error {
 			continue
 		}
 		st, err := c.sc.Read()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == os.ErrDeadlineExceeded { // ours; a write that failed so is another matter
 			err = c.silence(time.Now())
 			c.pause()
 			if err != nil {

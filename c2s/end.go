@@ -106,6 +106,7 @@ func (s *session) handBack(ctx context.Context, left []unacked) {
 		}
 		if st.Kind == stanza.KindMessage {
 			stamp(st, s.jid.Host(), e, now)
+			st = st.Retain() // so that others find the stamp
 		}
 		s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid})
 	}

@@ -199,6 +199,7 @@ type watcher struct {
 	kept     []string // what Unclaimed took
 	mayPanic bool
 	mute     bool // the hooks of each stanza are left alone
+	leave    bool // messages that nobody takes are left to others
 }
 
 func (w *watcher) info() modules.Info {
@@ -217,9 +218,12 @@ func (w *watcher) Start(_ context.Context, h *modules.Host) error {
 		h.Hooks.Outgoing.On(modules.Amend, w.call(&w.outgoing))
 		h.Hooks.ToClient.On(modules.Check, w.call(&w.toClient))
 	}
-	h.Hooks.Unclaimed.On(modules.Keep, func(_ context.Context, p *modules.Packet) error {
+	h.Hooks.Unclaimed.On(modules.Check, func(_ context.Context, p *modules.Packet) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if w.leave {
+			return nil
+		}
 		w.kept = append(w.kept, string(p.Stanza.AppendTo(nil)))
 		return modules.Done
 	})

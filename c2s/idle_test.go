@@ -48,6 +48,19 @@ func TestNotIdle(t *testing.T) {
 	})
 }
 
+// A client that takes nothing any more is gone when it cannot be asked (H04).
+func TestStalledClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, noTLS)
+		r.bound(r.pipe(), "alice", "x")
+		time.Sleep(5*time.Minute + 31*time.Second)
+		synctest.Wait()
+		if r.router.Session(jid("alice@a.test/x")) != nil || r.srv.Stats().Connections != 0 {
+			t.Error("still there")
+		}
+	})
+}
+
 // White space is a sign of life (RFC 6120 §4.6.1).
 func TestWhiteSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

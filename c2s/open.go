@@ -3,6 +3,7 @@ package c2s
 import (
 	"crypto/x509"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ func (c *client) open() error {
 	err := c.sc.ReadHeader(&h)
 	var se *stream.Error
 	if err != nil && !errors.As(err, &se) {
-		if isTimeout(err) {
+		if err == os.ErrDeadlineExceeded {
 			return errTimeout
 		}
 		return err

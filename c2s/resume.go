@@ -242,10 +242,14 @@ func (s *session) restamp() {
 // resumed puts a session of takeOver in force on this connection.
 func (c *client) resumed(s *session) error {
 	defer s.run.Unlock()
+	password := c.n.password
 	c.attach(s)
 	c.log().Info("session resumed", "account", s.jid.Bare().String(), "resource", s.jid.Resource(), "session", s.ID())
 	if t := c.srv.o.Router.Table(s.jid.Domain()); t != nil {
 		t.Hooks.SessionResumed.Run(c.ctx, s)
+	}
+	if !c.still(password) {
+		return errReset
 	}
 	return errFresh
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/xmppd/xmppd/stanza"
@@ -67,5 +66,3 @@ func (c *client) handshake(cfg *tls.Config) error {
 
 // errAborted ends a connection on which nothing can be said: there is no TLS.
 var errAborted = errors.New("c2s: no TLS")
-
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
