@@ -221,7 +221,7 @@ func (d dribble) Write(p []byte) (int, error) {
 // TestAttackXMLSegments is X29: a login and a talk, whole, in pieces of a byte, and in one piece.
 func TestAttackXMLSegments(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"a.test"}})
-	fill := strings.Repeat("é&amp;<![CDATA[<]]>", 2000) // some 64 KiB with what is around it
+	fill := strings.Repeat("é&amp;<![CDATA[<]]>", 3250) // some 64 KiB with what is around it
 	talk := []string{
 		"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>talk</resource></bind></iq>",
 		"<presence/>",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -149,7 +150,8 @@ func Insides(n *Node) string {
 	return ""
 }
 
-// WantClosed fails the test unless the server closes the connection, and returns what it still sent.
+// WantClosed fails the test unless the server ends the stream and, when the client has too, the connection (RFC 6120 §4.4).
+// It returns what the server still sent.
 func (c *Client) WantClosed() []*Node {
 	c.T.Helper()
 	var got []*Node
@@ -164,6 +166,7 @@ func (c *Client) WantClosed() []*Node {
 		}
 		break
 	}
+	c.TrySend("</stream:stream>")
 	c.Conn.SetReadDeadline(time.Now().Add(Wait))
 	for buf := make([]byte, 512); ; {
 		if _, err := c.Conn.Read(buf); err != nil {
@@ -186,4 +189,56 @@ func (c *Client) Record() (since func() []byte) {
 	from := len(c.in.all)
 	c.in.keep = true
 	return func() []byte { return c.in.all[from:] }
+}
+
+// WaitLog waits until the log has text behind an offset.
+func (s *Server) WaitLog(t testing.TB, from int, text string) {
+	t.Helper()
+	for end := time.Now().Add(Wait); !strings.Contains(s.Log()[from:], text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the log does not say %q:\n%s", text, tail(s.Log()[from:]))
+		}
+	}
+}
+
+// Buffer collects the output of a program while it runs.
+type Buffer struct {
+	mu   sync.Mutex
+	b    strings.Builder
+	seen int
+}
+
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// String is all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// Await waits until text was written behind what earlier calls have found. It gives up after Wait, and when the program has
+// ended.
+func (b *Buffer) Await(text string, ended <-chan struct{}) bool {
+	for end := time.Now().Add(Wait); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		over := false
+		select {
+		case <-ended:
+			over = true
+		default:
+		}
+		if i := strings.Index(b.String()[b.seen:], text); i >= 0 {
+			b.seen += i + len(text)
+			return true
+		}
+		if over {
+			return false
+		}
+	}
+	return false
 }

@@ -74,6 +74,15 @@ func (s *Server) dial(t testing.TB, addr string, from ...string) *Client {
 	return c
 }
 
+// DialDirect opens a TCP connection to the port of direct TLS, without a handshake.
+func (s *Server) DialDirect(t testing.TB) *Client {
+	t.Helper()
+	return s.dial(t, s.C2STLS)
+}
+
+// Use goes on on another connection, such as TLS on top of the one there was.
+func (c *Client) Use(nc net.Conn) { c.use(nc) }
+
 // use reads from another connection from now on.
 func (c *Client) use(nc net.Conn) {
 	c.Conn = nc

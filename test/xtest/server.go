@@ -81,19 +81,22 @@ type Server struct {
 	log     bytes.Buffer
 	exited  chan struct{}
 	waitErr error
+	ca      *CA
 }
 
 // Options shape a server's configuration.
 type Options struct {
-	Hosts    []string // localhost where empty
-	Extra    string   // TOML appended to the file
-	Limits   string   // lines of [limits]
-	C2S      string   // lines of [c2s] beyond the addresses
-	TLS      string   // lines of [tls]
-	Env      []string // further environment
-	LogLevel string   // debug where empty, so that leaks of secrets show
-	NoStart  bool     // only write the file
-	Prefix   []string // command line to run the server under, such as prlimit
+	Hosts    []string         // localhost where empty
+	Extra    string           // TOML appended to the file
+	Limits   string           // lines of [limits]
+	C2S      string           // lines of [c2s] beyond the addresses
+	TLS      string           // lines of [tls]
+	Env      []string         // further environment
+	LogLevel string           // debug where empty, so that leaks of secrets show
+	NoStart  bool             // only write the file
+	Prefix   []string         // command line to run the server under, such as prlimit
+	Certs    map[string]*Pair // certificates for hosts, else the server makes them
+	CA       *CA              // who is to be trusted besides
 }
 
 // New writes a configuration with free ports into a fresh directory and starts the server. The test's end stops it and
@@ -136,6 +139,10 @@ listen = []
 	if err := os.WriteFile(s.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for host, p := range o.Certs {
+		s.Install(host, p)
+	}
+	s.ca = o.CA
 	if !o.NoStart {
 		s.Start(o)
 	}
@@ -321,9 +328,12 @@ func (s *Server) CertFile(host string) string {
 	return filepath.Join(s.Dir, "data", "certs", host+".crt")
 }
 
-// Roots trusts the server's own certificates and nothing else.
+// Roots trusts the server's own certificates, and Options.CA, and nothing else.
 func (s *Server) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
+	if s.ca != nil {
+		pool = s.ca.Pool.Clone()
+	}
 	for _, h := range s.Hosts {
 		if pem, err := os.ReadFile(s.CertFile(h)); err == nil {
 			pool.AppendCertsFromPEM(pem)
