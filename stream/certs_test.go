@@ -536,4 +536,3 @@ func TestCertificatesConcurrently(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
-

@@ -42,7 +42,8 @@ type Conn struct {
 	stanzaTime time.Duration
 	wire       *wire
 	lim        atomic.Pointer[limits]
-	heard      atomic.Int64  // when the peer last sent anything, in Unix nanoseconds
+	start      time.Time
+	heard      atomic.Int64  // when the peer last sent anything, in nanoseconds since start: no clock that is set counts
 	closing    atomic.Bool   // no more is queued, none is read
 	ended      atomic.Bool   // the peer sent </stream:stream>
 	done       chan struct{} // closed with the connection
@@ -100,18 +101,17 @@ func NewConn(nc net.Conn, o Options) *Conn {
 	if o.WriteBuffer <= 0 {
 		o.WriteBuffer = defaultWriteBuffer
 	}
-	c := &Conn{ns: o.Namespace, stanzaTime: o.StanzaTime, done: make(chan struct{})}
+	c := &Conn{ns: o.Namespace, stanzaTime: o.StanzaTime, start: time.Now(), done: make(chan struct{})}
 	c.wire = newWire(nc, o.WriteTimeout, c)
 	c.r = c.wire
 	c.maxOut = o.WriteBuffer
 	c.lim.Store(&limits{o.Limits, o.Rate, o.Burst})
-	c.heard.Store(time.Now().UnixNano())
 	return c
 }
 
 // Heard returns when the peer last sent anything, were it white space only (RFC 6120 §4.6.1); at first, when the connection
 // was taken over.
-func (c *Conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
+func (c *Conn) Heard() time.Time { return c.start.Add(time.Duration(c.heard.Load())) }
 
 // SetReadDeadline bounds all reads until it is changed; the zero time lifts it. It may be called for every stanza: the
 // socket's own timer is moved only when it must.

@@ -182,7 +182,7 @@ func (c *Conn) receive(p []byte) (int, error) {
 		n, err := c.r.Read(p[:allowed])
 		if n > 0 {
 			c.tokens -= float64(n)
-			c.heard.Store(time.Now().UnixNano())
+			c.heard.Store(int64(time.Since(c.start)))
 			return n, nil // an error that came with them comes again
 		}
 		switch {

@@ -256,3 +256,31 @@ func TestPeerHangsUp(t *testing.T) {
 		}
 	}
 }
+
+// RFC 6120 §4.6.1: white space is a sign of life, though no element.
+func TestHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, c := opened(t, testOptions())
+		start := time.Now()
+		if d := start.Sub(conn.Heard()); d != 0 {
+			t.Errorf("heard %v ago", d)
+		}
+		go func() {
+			time.Sleep(time.Minute)
+			io.WriteString(c, " ")
+		}()
+		conn.SetReadDeadline(start.Add(2 * time.Minute))
+		if _, err := conn.Read(); err != os.ErrDeadlineExceeded {
+			t.Error(err)
+		}
+		if d := conn.Heard().Sub(start); d != time.Minute {
+			t.Errorf("heard after %v", d)
+		}
+		// The clock being set must not matter, so the time must have a monotonic reading.
+		if h := conn.Heard(); h == h.Round(0) {
+			t.Error("a time by the clock on the wall")
+		}
+		conn.Abort()
+		c.Close()
+	})
+}
