@@ -276,11 +276,15 @@ func TestHeard(t *testing.T) {
 		if d := conn.Heard().Sub(start); d != time.Minute {
 			t.Errorf("heard after %v", d)
 		}
-		// The clock being set must not matter, so the time must have a monotonic reading.
-		if h := conn.Heard(); h == h.Round(0) {
-			t.Error("a time by the clock on the wall")
-		}
 		conn.Abort()
 		c.Close()
 	})
+}
+
+// The clock being set must not matter.
+func TestHeardIsMonotonic(t *testing.T) {
+	conn, _ := open(t, testOptions())
+	if h := conn.Heard(); h == h.Round(0) {
+		t.Error("a time by the clock on the wall")
+	}
 }
