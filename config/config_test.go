@@ -3,11 +3,9 @@ package config
 import (
 	"errors"
 	"flag"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -121,73 +119,6 @@ func TestGoodValues(t *testing.T) {
 	d.Path, d.Dir, d.Modules, d.Hosts, d.Warnings = c.Path, c.Dir, c.Modules, c.Hosts, c.Warnings
 	if !reflect.DeepEqual(c, d) {
 		t.Errorf("the complete file differs from the defaults:\n%+v\n%+v", c, d)
-	}
-}
-
-// uncommented is the example with all options that it leaves as they are: #key = value, where prose has a blank.
-func uncommented(t *testing.T) []byte {
-	data, err := os.ReadFile("../config.example.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return regexp.MustCompile(`(?m)^#(\S)`).ReplaceAll(data, []byte("$1"))
-}
-
-func TestExampleLoads(t *testing.T) {
-	c, err := Load("../config.example.toml", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(c.Warnings) > 0 {
-		t.Errorf("warnings: %v", c.Warnings)
-	}
-	if !reflect.DeepEqual(c.General.Hosts, []string{"localhost"}) {
-		t.Errorf("serves %q", c.General.Hosts)
-	}
-	for _, l := range c.listeners() {
-		for _, addr := range l.addrs {
-			host, _, err := net.SplitHostPort(addr)
-			if err != nil || !net.ParseIP(host).IsLoopback() {
-				t.Errorf("%s has %s, which others can reach", l.key, addr)
-			}
-		}
-	}
-}
-
-// TestExampleDefaults checks that what the example says of defaults is so.
-func TestExampleDefaults(t *testing.T) {
-	c, err := Parse("config.example.toml", uncommented(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, change := range Diff(Default(), c) {
-		if change.Takes != ListenerRestart && !strings.HasPrefix(change.Key, "modules.") {
-			t.Errorf("%s is %s, the default %s", change.Key, change.New, change.Old)
-		}
-	}
-	for _, s := range Planned() {
-		errs := &Errors{}
-		s.Check(c.Modules[s.Name], errs)
-		if c.Modules[s.Name] == nil || len(errs.List) > 0 {
-			t.Errorf("[modules.%s]: %v", s.Name, errs)
-		}
-	}
-}
-
-func TestExampleIsComplete(t *testing.T) {
-	data, err := os.ReadFile("../config.example.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if missing := MissingOptions(data, Planned()); len(missing) > 0 {
-		t.Errorf("the example does not name %s", strings.Join(missing, ", "))
-	}
-	without := strings.Replace(string(data), "#roster_items", "#", 1)
-	without = strings.Replace(without, "client_ca_file =", "", 1)
-	without = strings.Replace(without, "policy = \"deny\"", "", 1)
-	want := []string{"s2s.host_policy[].policy", "limits.roster_items", "modules.mod_client_certs.client_ca_file"}
-	if got := MissingOptions([]byte(without), Planned()); !reflect.DeepEqual(got, want) {
-		t.Errorf("missing %q, want %q", got, want)
 	}
 }
 
