@@ -167,6 +167,9 @@ func (s *server) welcome(ctx context.Context, cfg *config.Config) {
 	if cfg.TLS.DHParam != "" {
 		s.log.Warn("tls.dhparam is sound and unused: Go offers no finite-field DHE (RFC 9325 §4.1 advises against it); ECDHE is used")
 	}
+	if len(cfg.S2S.Listen)+len(cfg.S2S.ListenTLS) > 0 {
+		s.log.Info("this version does not talk to other servers: [s2s] is checked and has no effect, nothing listens on its addresses")
+	}
 	for _, host := range cfg.General.Hosts {
 		empty := true
 		s.users(host).List(ctx, func(auth.Account) bool { empty = false; return false })
