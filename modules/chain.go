@@ -3,6 +3,7 @@ package modules
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -23,6 +24,20 @@ const (
 
 // String names a phase as doc/hooks.md does.
 func (p Phase) String() string { return [...]string{"Check", "Amend", "Keep", "Copy", "Watch"}[p] }
+
+// MarshalText implements encoding.TextMarshaler: phases have their names in JSON.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Phase) UnmarshalText(text []byte) error {
+	for q := Check; q <= Watch; q++ {
+		if q.String() == string(text) {
+			*p = q
+			return nil
+		}
+	}
+	return fmt.Errorf("modules: no phase is called %q", text)
+}
 
 type entry[F any] struct {
 	phase  Phase

@@ -11,28 +11,29 @@ import (
 
 // ModuleState tells whether a module runs on a host, and why.
 type ModuleState struct {
-	Name, Summary string
-	On            bool
-	Why           string
+	Name    string `json:"name"`
+	Summary string `json:"summary"`
+	On      bool   `json:"on"`
+	Why     string `json:"why"`
 }
 
 // Handler is one module's place in a hook.
 type Handler struct {
-	Module string
-	Phase  Phase
+	Module string `json:"module"`
+	Phase  Phase  `json:"phase"`
 }
 
 // HookState is a hook and who runs in it, in order.
 type HookState struct {
-	Hook     string
-	Handlers []Handler
+	Hook     string    `json:"hook"`
+	Handlers []Handler `json:"handlers"`
 }
 
 // HostState is what `xmppd modules --hooks` shows of a host.
 type HostState struct {
-	Host    string
-	Modules []ModuleState
-	Hooks   []HookState
+	Host    string        `json:"host"`
+	Modules []ModuleState `json:"modules"`
+	Hooks   []HookState   `json:"hooks"`
 }
 
 // Wanted tells which modules a file switches on for a host, in order: those with a section and those of the default set,

@@ -43,7 +43,9 @@ func runSession(ctx context.Context, c *call) error {
 		return errors.New("no server is running, so nobody is connected")
 	}
 	if c.args[0] == "close" {
-		var n struct{ Closed int }
+		var n struct {
+			Closed int `json:"closed"`
+		}
 		if err := a.call(ctx, "POST", "/v1/sessions/close", map[string]string{"jid": c.args[1], "text": "closed by the administrator"}, &n); err != nil {
 			return err
 		}

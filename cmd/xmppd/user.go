@@ -155,7 +155,7 @@ func day(t time.Time) string {
 func importUsers(ctx context.Context, c *call, a *admin) error {
 	sc := bufio.NewScanner(c.stdin)
 	var made, n int
-	var refused []string
+	refused := []string{}
 	for sc.Scan() {
 		n++
 		line := strings.TrimRight(sc.Text(), "\r")
