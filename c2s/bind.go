@@ -62,17 +62,15 @@ func (c *client) openSession(wanted string, answer func(*session) []byte) (*sess
 		if old == nil {
 			return s, nil
 		}
-		if old.jid != s.jid {
+		policy := c.srv.policy.Load().conflict // RFC 6120 §7.7.2.2
+		switch {
+		case old.jid != s.jid:
 			old.end(errTooMany) // a session nobody is connected to makes room
-			continue
-		}
-		switch c.srv.policy.Load().conflict { // RFC 6120 §7.7.2.2
-		case refuse:
+		case old.isClosed():
+			old.end(nil) // waits until it is gone
+		case policy == refuse && !old.Hibernated(), policy == rename && c.ident.Resource != "":
 			return nil, stanza.Err(stanza.Conflict, "the resource is in use")
-		case rename:
-			if c.ident.Resource != "" {
-				return nil, stanza.Err(stanza.Conflict, "the resource is in use")
-			}
+		case policy == rename:
 			if s.jid, err = c.ident.JID.WithResource(shorten(resource) + "-" + newResource()); err != nil {
 				return nil, stanza.Err(stanza.BadRequest, "")
 			}

@@ -136,3 +136,12 @@ func TestOrderOfOpening(t *testing.T) {
 	p.want("<message *welcome*")
 	p.want("<iq type='result' id='1' *")
 }
+
+// Nobody is kept out of his own name by a session that has lost its connection.
+func TestRefuseHibernated(t *testing.T) {
+	r := newRig(t, noTLS+"resource_conflict = \"refuse\"\n")
+	p, _ := r.managed(r.dial(), "alice", "x")
+	p.c.Close()
+	r.asleep("alice@a.test/x", true)
+	r.client("alice", "x")
+}

@@ -66,6 +66,9 @@ func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (
 	}
 	s.mu.Unlock()
 	if c != nil {
+		if m != nil {
+			c.ack(ctx, m) // what was handled need not be sent again
+		}
 		c.sc.CloseWith(e)
 	}
 	if m != nil {
@@ -73,6 +76,12 @@ func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (
 	}
 	s.vanish(ctx)
 	return left
+}
+
+func (s *session) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // vanish tells everybody that the session is gone (RFC 6121 §4.5.4).

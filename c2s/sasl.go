@@ -20,8 +20,8 @@ func (c *client) sasl(st *stanza.Stanza) error {
 		}
 		a, f := c.begin(name, false)
 		if f != nil {
-			if f.Condition == auth.InvalidMechanism {
-				name = "" // what it says is the client's invention
+			if len(name) > 20 { // RFC 4422 §3.1
+				name = "" // the client's invention
 			}
 			return c.saslFail(nil, name, f)
 		}

@@ -111,10 +111,7 @@ func (s *session) manage(c *client, st *stanza.Stanza) error {
 		if s.sm == nil {
 			break
 		}
-		return c.queue(func(dst []byte) []byte {
-			dst = append(dst, "<a xmlns='"+stanza.NSSM+"' h='"...)
-			return append(strconv.AppendUint(dst, uint64(s.sm.in), 10), "'/>"...)
-		})
+		return c.ack(c.ctx, s.sm)
 	case "a":
 		if s.sm == nil {
 			break
@@ -129,6 +126,14 @@ func (s *session) manage(c *client, st *stanza.Stanza) error {
 		return unsupported
 	}
 	return c.say(smFailed(stanza.UnexpectedRequest))
+}
+
+// ack tells the client how many of its stanzas have been handled. Under run.
+func (c *client) ack(ctx context.Context, m *sm) error {
+	return c.sc.Queue(ctx, func(dst []byte) []byte {
+		dst = append(dst, "<a xmlns='"+stanza.NSSM+"' h='"...)
+		return append(strconv.AppendUint(dst, uint64(m.in), 10), "'/>"...)
+	})
 }
 
 func smFailed(cond stanza.Condition) string {

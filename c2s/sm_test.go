@@ -64,6 +64,7 @@ func TestAcknowledgements(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 	p.send("</stream:stream>")
+	p.want("<a " + nsSM + " h='2'/>")
 	p.closed()
 	r.watch.until(t, "closed alice@a.test/x")
 }
