@@ -281,12 +281,16 @@ func injection(t *testing.T, g *xtest.Target) {
 		"login":            starttls + auth,
 		"half an element":  starttls + "<iq type='get' id='inj' to='",
 		"white space":      starttls + "\n",
+		"later segment":    starttls, // the rest follows below
 		"twice":            starttls + starttls,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := g.Dial(t)
 			c.Open()
 			c.Send("%s", text)
+			if name == "later segment" {
+				c.TrySend(streamHeader + ping + auth)
+			}
 			if n, err := c.Next(); errors.Is(err, xtest.ErrEnd) {
 				return
 			} else if err != nil || n.Name.Local != "proceed" {
@@ -453,6 +457,7 @@ func TestAttackTLSStart(t *testing.T) {
 		{"T13 no certificate in the file", &xtest.Pair{Crt: []byte("hello"), Key: good.Key}, nil, ".crt", "certificate"},
 		{"T13 no key in the file", &xtest.Pair{Crt: good.Crt, Key: []byte("hello")}, nil, "", "key"},
 		{"T13 cut off", &xtest.Pair{Crt: good.Crt[:len(good.Crt)/2], Key: good.Key}, nil, ".crt", "certificate"},
+		{"T13 key with a passphrase", &xtest.Pair{Crt: good.Crt, Key: bytes.ReplaceAll(good.Key, []byte("PRIVATE"), []byte("ENCRYPTED PRIVATE"))}, nil, ".key", "passphrase"},
 		{"T13 key missing", good, func(t *testing.T, crt, key string) { os.Remove(key) }, ".key", "no such file"},
 		{"T13 certificate missing", good, func(t *testing.T, crt, key string) { os.Remove(crt) }, ".crt", "no such file"},
 		{"T13 key is a directory", good, func(t *testing.T, crt, key string) { os.Remove(key); os.Mkdir(key, 0o700) }, ".key", ""},

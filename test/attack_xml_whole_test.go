@@ -102,6 +102,9 @@ func numbered(format string, n int) string {
 	return b.String()
 }
 
+// decl is what a stream header declares beyond what it must.
+const decl = " xmlns:p='urn:p' xmlns:q='urn:&amp;q' xmlns:r=\"urn:'r\" xml:lang='de'"
+
 type parser = func(doc []byte) (tree string, err error)
 
 func TestAttackXMLFidelity(t *testing.T) {
@@ -119,14 +122,7 @@ func TestAttackXMLFidelity(t *testing.T) {
 		})
 		g.Run(t, "X27 prefixes and language of the stream header, by "+name, func(t *testing.T) {
 			parse := open(t)
-			const decl = " xmlns:p='urn:p' xmlns:q='urn:&amp;q' xmlns:r=\"urn:'r\" xml:lang='de'"
-			c := g.Attacker(t, "tls")
-			if n := c.TryAuth(sasl.Plain, "mallory", xtest.Password); n.Name.Local != "success" {
-				t.Fatal(n)
-			}
-			c.Restart()
-			c.OpenWith(decl)
-			c.Bind("")
+			c := withHeader(t, g, decl)
 			for name, payload := range map[string]string{
 				"element":               "<p:a/>",
 				"attribute":             "<a xmlns='urn:a' p:b='1' q:b='2' r:b='3'/>",
@@ -140,6 +136,8 @@ func TestAttackXMLFidelity(t *testing.T) {
 				t.Run(name, func(t *testing.T) { faith(t, g, c, parse, payload, decl, "de") })
 			}
 		})
+		g.Run(t, "X27 what was kept while away, by "+name, func(t *testing.T) { later(t, g, open(t), decl, "de", false) })
+		g.Run(t, "X27 what was kept to be resumed, by "+name, func(t *testing.T) { later(t, g, open(t), decl, "de", true) })
 	}
 }
 
@@ -170,7 +168,7 @@ func faith(t *testing.T, g *xtest.Target, c *xtest.Client, parse parser, payload
 	if err != nil {
 		t.Fatalf("the parser cannot read what arrived: %v\n%s", err, got)
 	}
-	want, have := stanzaTree(t, was), stanzaTree(t, is)
+	want, have := stanzasOf(t, was)[0], stanzasOf(t, is)[0]
 	stamp(want, "from", c.JID)
 	if lang != "" && !hasAttr(want, xmlLang) {
 		stamp(want, xmlLang, lang) // RFC 6120 §8.1.5
@@ -183,15 +181,126 @@ func faith(t *testing.T, g *xtest.Target, c *xtest.Client, parse parser, payload
 	}
 }
 
+// away numbers the accounts of later.
+var away int
+
+// later sends all messages to one who is away, and compares what is there on the return.
+func later(t *testing.T, g *xtest.Target, parse parser, decl, lang string, resume bool) {
+	away++
+	name := fmt.Sprintf("away-%d", away)
+	user := name + "@a.test"
+	g.AddUsers(user)
+	back := func() *xtest.Client {
+		c := g.Secure(t, "a.test")
+		c.Auth(sasl.Plain, name, xtest.Password)
+		return c
+	}
+	token := ""
+	if resume {
+		c := back()
+		c.Bind("away")
+		c.Send("<presence/>")
+		c.Barrier()
+		c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		token = c.Want("<enabled xmlns='urn:xmpp:sm:3' id='*'/>").Attr("id")
+		c.Conn.Close()
+	}
+
+	c := withHeader(t, g, decl)
+	want := map[string][]any{}
+	for name, payload := range faithful {
+		id := fmt.Sprintf("f-%d", len(want))
+		sent := "<message TO>" + payload + "</message>"
+		if whole, ok := strings.CutPrefix(payload, "@"); ok {
+			sent = whole
+		}
+		if !strings.HasSuffix(sent, "</message>") || strings.Contains(sent, "type='error'") || strings.Contains(sent, `type="headline"`) {
+			continue // nobody keeps these for later
+		}
+		sent = strings.Replace(sent, "TO", "to='"+user+"' id='"+id+"'", 1)
+		sent = strings.TrimSuffix(sent, "</message>") + "<body>" + id + "</body></message>"
+		c.Send("%s", sent)
+		was, err := parse([]byte(fmt.Sprintf(wrap, decl) + sent + "</stream:stream>"))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		n := stanzasOf(t, was)[0]
+		stamp(n, "from", c.JID)
+		if !hasAttr(n, xmlLang) {
+			stamp(n, xmlLang, lang)
+		}
+		want[id] = n
+	}
+	if got := c.Barrier(); len(got) > 0 {
+		t.Fatalf("the sender was answered %s", got)
+	}
+
+	r := back()
+	if !resume {
+		r.Bind("back")
+	}
+	received := r.Record()
+	if resume {
+		r.Send("<resume xmlns='urn:xmpp:sm:3' previd='%s' h='0'/>", token)
+	} else {
+		r.Send("<presence/>")
+	}
+	for n := 0; n < len(want); {
+		if r.Must().Name.Local == "message" {
+			n++
+		}
+	}
+	is, err := parse([]byte(fmt.Sprintf(wrap, "") + string(received()) + "</stream:stream>"))
+	if err != nil {
+		t.Fatalf("the parser cannot read what was kept: %v", err)
+	}
+	for _, have := range stanzasOf(t, is) {
+		id := attrsOf(have)["id"]
+		w := want[id]
+		if w == nil {
+			continue
+		}
+		delete(want, id)
+		kids := have[2].([]any)
+		if last := kids[len(kids)-1].([]any); last[0] == "urn:xmpp:delay delay" {
+			have[2] = kids[:len(kids)-1]
+		}
+		if !reflect.DeepEqual(attrsOf(w), attrsOf(have)) || w[0] != have[0] || !reflect.DeepEqual(w[2], have[2]) {
+			t.Errorf("arrived\n%.600v\nsent was\n%.600v", have, w)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("%d messages did not arrive: %v", len(want), want)
+	}
+}
+
+// withHeader logs mallory in with more in the stream header.
+func withHeader(t *testing.T, g *xtest.Target, decl string) *xtest.Client {
+	t.Helper()
+	c := g.Attacker(t, "tls")
+	if n := c.TryAuth(sasl.Plain, "mallory", xtest.Password); n.Name.Local != "success" {
+		t.Fatal(n)
+	}
+	c.Restart()
+	c.OpenWith(decl)
+	c.Bind("")
+	return c
+}
+
 const xmlLang = "http://www.w3.org/XML/1998/namespace lang"
 
-// stanzaTree takes the first child of a stream's tree: name, attributes, children.
-func stanzaTree(t *testing.T, text string) []any {
+// stanzasOf takes the elements of a stream's tree apart: name, attributes, children of each.
+func stanzasOf(t *testing.T, text string) (list [][]any) {
 	var v []any
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		t.Fatal(err)
 	}
-	return v[2].([]any)[0].([]any)
+	for _, n := range v[2].([]any) {
+		if n, ok := n.([]any); ok {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 func attrsOf(n []any) map[string]string {
