@@ -70,28 +70,54 @@ type admin struct {
 	server *server // opened by us; nil when one runs
 }
 
-// dialAdmin finds the running server, or opens the storage itself.
-func (c *call) dialAdmin(ctx context.Context) (*admin, *config.Config, error) {
+// errNotRunning says that no server has the data directory of the configuration.
+type errNotRunning struct{ file, dir string }
+
+func (e errNotRunning) Error() string {
+	return fmt.Sprintf("no server is running with %s (nobody answers in %s)", e.file, e.dir)
+}
+
+// dialServer finds the running server.
+func (c *call) dialServer(ctx context.Context) (*admin, error) {
 	cfg, err := c.loadConfig()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	return dialRunning(ctx, cfg)
+}
+
+func dialRunning(ctx context.Context, cfg *config.Config) (*admin, error) {
 	dir := cfg.Resolve(cfg.General.DataDir)
-	if conn, err := dialSocket(ctx, dir); err == nil {
-		conn.Close()
-		tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, dir) }}
-		return &admin{http: &http.Client{Transport: tr}}, cfg, nil
-	} else if errors.Is(err, os.ErrPermission) {
-		return nil, nil, fmt.Errorf("a server may be running in %s, but its admin socket is not for this user: run xmppd as the user that owns %s", dir, dir)
+	conn, err := dialSocket(ctx, dir)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("a server may be running in %s, but its admin socket is not for this user: run xmppd as the user that owns %s", dir, dir)
+	}
+	if err != nil {
+		return nil, errNotRunning{cfg.Path, dir}
+	}
+	conn.Close()
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, dir) }}
+	return &admin{http: &http.Client{Transport: tr}}, nil
+}
+
+// dialAdmin finds the running server, or opens the storage itself.
+func (c *call) dialAdmin(ctx context.Context) (*admin, error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	a, err := dialRunning(ctx, cfg)
+	if !errors.As(err, new(errNotRunning)) {
+		return a, err
 	}
 	if cfg.Storage.Driver == "memory" {
-		return nil, nil, errors.New("no server is running, and storage.driver = \"memory\" keeps nothing without one")
+		return nil, errors.New("no server is running, and storage.driver = \"memory\" keeps nothing without one")
 	}
 	srv, err := newServer(ctx, cfg, slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return &admin{local: srv.adminAPI(), server: srv}, cfg, nil
+	return &admin{local: srv.adminAPI(), server: srv}, nil
 }
 
 func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
@@ -103,9 +129,6 @@ func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "unix", addr)
 }
-
-// Running tells whether a server answered.
-func (a *admin) Running() bool { return a.server == nil }
 
 // Close ends the connection, or closes the storage.
 func (a *admin) Close() error {

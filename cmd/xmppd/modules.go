@@ -23,7 +23,7 @@ func runModules(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		return usageError("modules takes no argument")
 	}
-	a, _, err := c.dialAdmin(ctx)
+	a, err := c.dialAdmin(ctx)
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,11 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 	if s.level != nil {
 		s.level.UnmarshalText([]byte(cfg.General.LogLevel))
 	}
+	for _, k := range rep.Keys {
+		if k.Takes == config.ServerRestart {
+			s.log.Warn("the file has a change that waits for a restart of the server", "key", k.Key, "old", k.Old, "new", k.New)
+		}
+	}
 	s.log.Info("configuration reloaded", "file", cfg.Path, "keys", len(rep.Keys), "modules", len(rep.Modules))
 	return rep, nil
 }
@@ -94,14 +99,14 @@ func runReload(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		return usageError("reload takes no argument")
 	}
-	a, cfg, err := c.dialAdmin(ctx)
+	a, err := c.dialServer(ctx)
+	if errors.As(err, new(errNotRunning)) {
+		return fmt.Errorf("%w; the file itself is fine (`xmppd check` says more)", err)
+	}
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	if !a.Running() {
-		return fmt.Errorf("no server is running with %s; the file itself is fine (`xmppd check` says more)", cfg.Path)
-	}
 	var rep reloadReport
 	if err := a.call(ctx, "POST", "/v1/reload", map[string]bool{"dry_run": c.dryRun}, &rep); err != nil {
 		return err

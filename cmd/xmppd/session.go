@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"text/tabwriter"
@@ -34,14 +33,11 @@ func runSession(ctx context.Context, c *call) error {
 	default:
 		return usageError("it is list [JID] or close JID")
 	}
-	a, _, err := c.dialAdmin(ctx)
+	a, err := c.dialServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	if !a.Running() {
-		return errors.New("no server is running, so nobody is connected")
-	}
 	if c.args[0] == "close" {
 		var n struct {
 			Closed int `json:"closed"`

@@ -55,7 +55,7 @@ func runUser(ctx context.Context, c *call) error {
 	default:
 		return usageError(fmt.Sprintf("it is add, passwd, delete, disable, enable, list or import, not %q", what))
 	}
-	a, _, err := c.dialAdmin(ctx)
+	a, err := c.dialAdmin(ctx)
 	if err != nil {
 		return err
 	}
