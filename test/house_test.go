@@ -2,8 +2,10 @@ package test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -114,5 +116,39 @@ func TestNames(t *testing.T) {
 		if regexp.MustCompile(`xep_?[0-9]`).MatchString(f) {
 			t.Errorf("%s: name it by its function", f)
 		}
+	}
+}
+
+// TestTestingPage: each test that doc/testing.md names is there, and each line of its tables is the name of a subtest.
+func TestTestingPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(xtest.Root(), "doc", "testing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all, attacks strings.Builder
+	for _, f := range files(t, "*_test.go") {
+		src, err := os.ReadFile(filepath.Join(xtest.Root(), f))
+		if err != nil {
+			continue // listed, and deleted since
+		}
+		all.Write(src)
+		if strings.HasPrefix(f, "test/") {
+			attacks.Write(src)
+		}
+	}
+	names := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)").FindAllSubmatch(page, -1)
+	for _, m := range names {
+		if !strings.Contains(all.String(), "func "+string(m[1])+"(") {
+			t.Errorf("doc/testing.md names %s, which does not exist", m[1])
+		}
+	}
+	lines := regexp.MustCompile(`(?m)^\| ([A-Z]\d\d) .*`+"`Test").FindAllSubmatch(page, -1)
+	for _, m := range lines {
+		if !regexp.MustCompile(`["` + "`" + `/]` + string(m[1]) + `\b`).MatchString(attacks.String()) {
+			t.Errorf("doc/testing.md has a line %s, which is no subtest's name", m[1])
+		}
+	}
+	if len(names) < 20 || len(lines) < 20 {
+		t.Errorf("found %d names and %d lines: the test looks for the wrong thing", len(names), len(lines))
 	}
 }
