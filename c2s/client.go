@@ -91,8 +91,13 @@ func (c *client) run() {
 	c.finish(err)
 }
 
-// read is the reading goroutine's loop.
-func (c *client) read() error {
+// read is the reading goroutine's loop. A mistake of ours, in a handler or here, ends this stream and nothing else.
+func (c *client) read() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = c.panicked(r)
+		}
+	}()
 	if c.n != nil && c.n.direct {
 		if err := c.directTLS(); err != nil {
 			return err
@@ -132,32 +137,33 @@ func (c *client) pause() {
 	}
 }
 
-// element deals with one first-level element. A mistake of ours ends this stream and nothing else.
-func (c *client) element(st *stanza.Stanza) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = c.panicked(r)
-		}
-	}()
-	if s := c.sess.Load(); s != nil {
-		if c.pinged {
-			c.pinged = false
-			c.silence(time.Now()) // the deadline was that for the answer
-		}
-		return s.handle(c, st)
+// element deals with one first-level element.
+func (c *client) element(st *stanza.Stanza) error {
+	s := c.sess.Load()
+	if s == nil {
+		return c.negotiate(st)
 	}
-	return c.negotiate(st)
+	if c.pinged {
+		c.pinged = false
+		c.silence(time.Now()) // the deadline was that for the answer
+	}
+	return s.handle(c, st)
 }
 
-// panicked notes a mistake of ours. The value is not logged as it is: it may quote what the client sent.
+// panicked ends the stream for a mistake of ours.
 func (c *client) panicked(r any) error {
-	c.srv.panics.Add(1)
+	c.srv.panicked(c.log(), r)
+	return &stream.Error{Condition: "internal-server-error"} // RFC 6120 §4.9.3.8
+}
+
+// panicked notes a mistake of ours. The value is not logged where it may quote what a client sent.
+func (s *server) panicked(log *slog.Logger, r any) {
+	s.panics.Add(1)
 	what := "panic"
 	if e, ok := r.(error); ok && isRuntime(e) {
 		what = e.Error()
 	}
-	c.log().Error("stream ended by a mistake of the server", "what", what, "stack", string(debug.Stack()))
-	return &stream.Error{Condition: "internal-server-error"} // RFC 6120 §4.9.3.8
+	log.Error("stream ended by a mistake of the server", "what", what, "stack", string(debug.Stack()))
 }
 
 func isRuntime(err error) bool {

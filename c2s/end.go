@@ -86,7 +86,6 @@ func (s *session) isClosed() bool {
 
 // vanish tells everybody that the session is gone (RFC 6121 §4.5.4).
 func (s *session) vanish(ctx context.Context) {
-	defer s.rescue()
 	s.srv.leaving.Store(s.jid, s)
 	defer s.srv.leaving.Delete(s.jid)
 	r := s.srv.o.Router
@@ -97,15 +96,16 @@ func (s *session) vanish(ctx context.Context) {
 		return
 	}
 	if was != nil {
-		st := stanza.New(stanza.KindPresence, stanza.TypeUnavailable, "", s.jid, stanza.JID{}, nil)
-		t.Hooks.Presence.Run(ctx, modules.Presence{Session: s, Stanza: st, Was: was})
+		s.guard(func() {
+			st := stanza.New(stanza.KindPresence, stanza.TypeUnavailable, "", s.jid, stanza.JID{}, nil)
+			t.Hooks.Presence.Run(ctx, modules.Presence{Session: s, Stanza: st, Was: was})
+		})
 	}
-	t.Hooks.SessionClosed.Run(ctx, s)
+	s.guard(func() { t.Hooks.SessionClosed.Run(ctx, s) })
 }
 
 // handBack gives away what the client has not acknowledged (XEP-0198 §4), with the time it was first sent.
 func (s *session) handBack(ctx context.Context, left []unacked) {
-	defer s.rescue()
 	now := time.Now()
 	for i := range left {
 		e := &left[i]
@@ -117,15 +117,18 @@ func (s *session) handBack(ctx context.Context, left []unacked) {
 			stamp(st, s.jid.Host(), e, now)
 			st = st.Retain() // so that others find the stamp
 		}
-		s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid})
+		s.guard(func() { s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid}) })
 	}
 }
 
-// rescue keeps a mistake in a module from ending more than what it was called for.
-func (s *session) rescue() {
-	if r := recover(); r != nil {
-		(&client{srv: s.srv, id: s.id, ident: s.ident}).panicked(r)
-	}
+// guard keeps a mistake in a module from ending more than what it was called for.
+func (s *session) guard(fn func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.srv.panicked(s.srv.log.With("id", s.ID(), "host", s.jid.Domain()), r)
+		}
+	}()
+	fn()
 }
 
 // stamp says when a stanza was first sent to the client, where that was a while ago and nobody has said so (XEP-0203).

@@ -43,7 +43,6 @@ type rig struct {
 	log      *logBuffer
 	addr     string
 	direct   string
-	cas      map[string]*x509.CertPool
 }
 
 const password = "correct horse"
@@ -59,7 +58,7 @@ func newRig(t testing.TB, toml string, infos ...modules.Info) *rig {
 
 func newWatched(t testing.TB, toml string, w *watcher, infos ...modules.Info) *rig {
 	t.Helper()
-	r := &rig{t: t, log: &logBuffer{}, watch: w, cas: map[string]*x509.CertPool{}}
+	r := &rig{t: t, log: &logBuffer{}, watch: w}
 	infos = append(infos, r.watch.info())
 	for _, in := range infos {
 		toml += "\n[modules." + in.Name + "]\n"
@@ -99,7 +98,7 @@ func newWatched(t testing.TB, toml string, w *watcher, infos ...modules.Info) *r
 	})
 	certs := map[string]*tls.Certificate{}
 	for _, h := range cfg.General.Hosts {
-		certs[h], r.cas[h] = certificate(t, h)
+		certs[h] = certificate(t, h)
 	}
 	choose := func(host string, direct bool) *tls.Config {
 		c := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -165,7 +164,7 @@ func (r *rig) listen() {
 }
 
 // certificate makes a self-signed one.
-func certificate(t testing.TB, host string) (*tls.Certificate, *x509.CertPool) {
+func certificate(t testing.TB, host string) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -184,9 +183,7 @@ func certificate(t testing.TB, host string) (*tls.Certificate, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // watcher is a module that notes what the hooks tell, and lets a test step in.
@@ -196,7 +193,8 @@ type watcher struct {
 	outgoing func(context.Context, *modules.Packet) error
 	toClient func(context.Context, *modules.Packet) error
 	opened   func(context.Context, modules.Session)
-	kept     []string // what Unclaimed took
+	gone     func(context.Context, modules.Presence) // unavailable
+	kept     []string                                // what Unclaimed took
 	mayPanic bool
 	mute     bool // the hooks of each stanza are left alone
 	leave    bool // messages that nobody takes are left to others
@@ -227,7 +225,10 @@ func (w *watcher) Start(_ context.Context, h *modules.Host) error {
 		w.kept = append(w.kept, string(p.Stanza.AppendTo(nil)))
 		return modules.Done
 	})
-	h.Hooks.Presence.On(modules.Watch, func(_ context.Context, p modules.Presence) {
+	h.Hooks.Presence.On(modules.Watch, func(ctx context.Context, p modules.Presence) {
+		if fn := get(w, &w.gone); fn != nil && p.Stanza.Type == stanza.TypeUnavailable {
+			fn(ctx, p)
+		}
 		w.note("presence %s %s was=%t", p.Session.JID(), p.Stanza.Type, p.Was != nil)
 	})
 	h.Hooks.SessionOpened.On(modules.Watch, func(ctx context.Context, s modules.Session) {

@@ -1,8 +1,6 @@
 package c2s
 
 import (
-	"context"
-
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/stream"
@@ -94,6 +92,3 @@ func (c *client) answer(st *stanza.Stanza, from stanza.JID) error {
 	st.SetTo(stanza.JID{})
 	return c.queue(st.AppendTo)
 }
-
-// handler returns the context of handlers, with this connection's batch.
-func (c *client) handler() context.Context { return c.ctx }

@@ -201,6 +201,22 @@ func TestPanicEndsOneStream(t *testing.T) { // O09
 	}
 }
 
+// A module that fails while a session ends keeps nobody from hearing of the end.
+func TestPanicAtTheEnd(t *testing.T) {
+	r := newRig(t, noTLS)
+	r.watch.mayPanic = true
+	p, _ := r.managed(r.dial(), "alice", "x")
+	set(r.watch, &r.watch.gone, func(context.Context, modules.Presence) { panic("boo") })
+	r.say("alice@a.test/x", "one")
+	p.want("<message *")
+	p.want("<r *")
+	p.send("</stream:stream>")
+	p.want("<a *")
+	p.closed()
+	r.watch.until(t, "closed alice@a.test/x")
+	r.keptAre(1)
+}
+
 // A module may close the session whose stanza it is handling.
 func TestCloseFromHandler(t *testing.T) {
 	r := newRig(t, noTLS)
