@@ -40,6 +40,20 @@ func Unprivileged(t testing.TB, own ...string) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: Nobody, Gid: Nobody}}
 }
 
+// StartUnready starts the server and does not wait for anything; Kill ends it.
+func (s *Server) StartUnready() {
+	s.t.Helper()
+	s.cmd = exec.Command(Binary(s.t), "serve", "-config", s.Config)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		s.waitErr = cmd.Wait()
+		close(exited)
+	}(s.cmd, s.exited)
+}
+
 // Serve runs `xmppd serve` until it exits by itself, or is ready, which ends it. It returns its log and how it exited; ready
 // servers exit with 0.
 func (s *Server) Serve(t testing.TB, as *syscall.SysProcAttr) (stderr string, code int, ready bool) {
