@@ -23,14 +23,15 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 	st := ev.Stanza.Clone()
 	st.SetFrom(full)
 	available := st.Type == stanza.TypeNone
-	if available || ev.Was != nil {
+	news := available || ev.Was != nil // that a session which never was available is not: nobody thought so
+	if news {
 		for _, j := range l.readers {
 			m.tell(ctx, st, full, j)
 		}
 	}
 	own := m.h.Router.Sessions(owner)
 	for _, o := range own {
-		if o == s || o.Presence() != nil {
+		if o == s || news && o.Presence() != nil {
 			st.SetTo(o.JID())
 			o.Send(ctx, st) // §4.2.2: the sender itself included
 		}

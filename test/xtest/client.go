@@ -28,6 +28,10 @@ type Client struct {
 	dec     *xml.Decoder
 	in      *tap
 	pings   int
+
+	SMID    string // of the session, if it can be resumed (XEP-0198)
+	Handled uint32 // how many stanzas the client has read since it switched stream management on
+	managed bool
 }
 
 // tap keeps the last bytes that arrived, for messages of failed tests, and all of them where they are recorded.
@@ -147,6 +151,9 @@ func (c *Client) next(wait time.Duration) (*Node, error) {
 			}
 			if found := Insides(n); found != "" {
 				c.T.Errorf("%s: a text for people tells %q: %s", c.Name, found, n)
+			}
+			if !c.count(n) {
+				continue
 			}
 			return n, nil
 		case xml.EndElement:
@@ -399,12 +406,18 @@ func (c *Client) Bind(resource string) {
 func (s *Server) Login(t testing.TB, full string, from ...string) *Client {
 	t.Helper()
 	bare, resource, _ := strings.Cut(full, "/")
-	user, host, _ := strings.Cut(bare, "@")
+	_, host, _ := strings.Cut(bare, "@")
 	c := s.Secure(t, host, from...)
 	c.Name = full
-	c.Auth(sasl.Plain, user, Password)
+	c.Auth(sasl.Plain, userOf(full), Password)
 	c.Bind(resource)
 	return c
+}
+
+// userOf is the local part of a JID.
+func userOf(jid string) string {
+	user, _, _ := strings.Cut(jid, "@")
+	return user
 }
 
 // Online logs in and sends initial presence; what that brings is read and dropped.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,21 +22,36 @@ import (
 //	bob/desk receives
 //	  <message from='alice@HOST/phone'><body>hi</body></message>
 //
-// Directives: `accounts NAMES`; `connect C…` (login and bind), `online C…` (also initial presence; what it brings is
-// dropped); `C sends` + XML; `C receives` + one pattern (see Match; the order of arrival counts); `C receives any` + patterns in
-// whatever order; `C receives nothing`; `C disconnects` (closes the stream), `C drops` (cuts the connection), `C ends with CONDITION` (stream error), `drain C…` (reads
-// and drops what has arrived), `restart` (SIGKILL and start; all clients are gone). HOST is the server's host; account names are made unique for the scenario.
+// Directives:
+//
+//   - accounts NAMES: makes accounts on HOST, or bob@HOST2 on the second host. Their names are made unique for the scenario.
+//   - connect C…: login and bind. online C…: also initial presence; what it brings is dropped.
+//   - C sends + XML.
+//   - C receives + one pattern (see Match; the order of arrival counts); C receives any + patterns in whatever order, one a
+//     line; C receives nothing.
+//   - C disconnects: closes the stream. C drops: cuts the connection. C ends with CONDITION: a stream error.
+//   - drain C…: reads and drops what has arrived.
+//   - C manages the stream: switches XEP-0198 on; requests to acknowledge are not shown from then on. C acks: all that it has
+//     read. C cuts: cuts the connection, to come back. C resumes: comes back, also where it never went.
+//   - restart: SIGKILL and start; all clients are gone.
+//
+// HOST and HOST2 are the server's hosts, {x*1000} is a thousand x. An attribute $name of a pattern takes what arrives there;
+// later it stands for that.
 type scenario struct {
 	t       testing.TB
 	s       *Server
 	file    string
 	suffix  string
 	names   []string
+	hosts   map[string]string // of the names
+	vars    map[string]string
 	clients map[string]*Client
 	order   []string
 }
 
 var scenarioSeq atomic.Int64
+
+var times = regexp.MustCompile(`\{(.)\*(\d+)\}`)
 
 // RunScenarios runs all files of a directory, each as a subtest.
 func RunScenarios(t *testing.T, s *Server, glob string) {
@@ -61,7 +77,8 @@ func RunScenario(t testing.TB, s *Server, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sc := &scenario{t: t, s: s, file: filepath.Base(file), suffix: fmt.Sprintf("-%d", scenarioSeq.Add(1)), clients: map[string]*Client{}}
+	sc := &scenario{t: t, s: s, file: filepath.Base(file), suffix: fmt.Sprintf("-%d", scenarioSeq.Add(1)),
+		hosts: map[string]string{}, vars: map[string]string{}, clients: map[string]*Client{}}
 	lines := strings.Split(string(data), "\n")
 	for i := 0; i < len(lines); {
 		line := strings.TrimRight(lines[i], " \t")
@@ -79,9 +96,20 @@ func RunScenario(t testing.TB, s *Server, file string) {
 	}
 }
 
-// expand fills in the host and the scenario's own account names.
+// expand fills in the hosts, the scenario's own account names, and what was taken from earlier stanzas.
 func (sc *scenario) expand(text string) string {
+	for i := len(sc.s.Hosts) - 1; i > 0; i-- {
+		text = strings.ReplaceAll(text, fmt.Sprintf("HOST%d", i+1), sc.s.Hosts[i])
+	}
 	text = strings.ReplaceAll(text, "HOST", sc.s.Hosts[0])
+	text = times.ReplaceAllStringFunc(text, func(m string) string {
+		p := times.FindStringSubmatch(m)
+		n, _ := strconv.Atoi(p[2])
+		return strings.Repeat(p[1], n)
+	})
+	for k, v := range sc.vars {
+		text = strings.ReplaceAll(text, "'"+k+"'", "'"+v+"'")
+	}
 	for _, n := range sc.names {
 		text = regexp.MustCompile(`\b`+n+`@`).ReplaceAllString(text, n+sc.suffix+"@")
 	}
@@ -100,15 +128,19 @@ func (sc *scenario) step(line int, head, body string) {
 	case "accounts":
 		var jids []string
 		for _, n := range w[1:] {
-			sc.names = append(sc.names, n)
-			jids = append(jids, n+sc.suffix+"@"+sc.s.Hosts[0])
+			n, host, ok := strings.Cut(n, "@")
+			if host = sc.expand(host); !ok {
+				host = sc.s.Hosts[0]
+			}
+			sc.names, sc.hosts[n] = append(sc.names, n), host
+			jids = append(jids, n+sc.suffix+"@"+host)
 		}
 		sc.s.AddUsers(jids...)
 		return
 	case "connect", "online":
 		for _, name := range w[1:] {
 			user, res, _ := strings.Cut(name, "/")
-			full := user + sc.suffix + "@" + sc.s.Hosts[0] + "/" + res
+			full := user + sc.suffix + "@" + sc.hosts[user] + "/" + res
 			var c *Client
 			if w[0] == "online" {
 				c = sc.s.Online(sc.t, full)
@@ -116,8 +148,8 @@ func (sc *scenario) step(line int, head, body string) {
 				c = sc.s.Login(sc.t, full)
 			}
 			c.Name = name
-			sc.clients[name] = c
-			sc.order = append(sc.order, name)
+			sc.drop(name)
+			sc.add(c)
 		}
 		if w[0] == "online" {
 			sc.settle()
@@ -147,6 +179,7 @@ func (sc *scenario) step(line int, head, body string) {
 		if err != nil {
 			fail("pattern: %v", err)
 		}
+		take := sc.holes(want)
 		got, err := c.Next()
 		if err != nil {
 			fail("%s wants %s: %v (last bytes: %s)", c.Name, body, err, c.in.last)
@@ -154,6 +187,7 @@ func (sc *scenario) step(line int, head, body string) {
 		if why := Match(want, got); why != "" {
 			fail("%s: %s\nwanted %s\ngot    %s", c.Name, why, body, got)
 		}
+		take(got)
 	case rest == "receives any":
 		sc.receiveAny(c, body, fail)
 	case rest == "receives nothing":
@@ -165,8 +199,19 @@ func (sc *scenario) step(line int, head, body string) {
 		c.Quit()
 		sc.drop(w[0])
 	case rest == "drops":
-		c.Conn.Close()
+		c.Cut()
 		sc.drop(w[0])
+	case rest == "manages the stream":
+		c.EnableSM("")
+	case rest == "acks":
+		c.Ack()
+	case rest == "cuts":
+		c.Cut()
+		sc.drop(w[0])
+		sc.clients[w[0]] = c // to resume
+	case rest == "resumes":
+		sc.drop(w[0])
+		sc.add(c.Resume(sc.t))
 	case strings.HasPrefix(rest, "ends with "):
 		c.WantStreamError(w[3:]...)
 		sc.drop(w[0])
@@ -212,6 +257,36 @@ func (sc *scenario) client(name string, fail func(string, ...any)) *Client {
 		fail("no client %s is connected", name)
 	}
 	return c
+}
+
+// holes takes the attributes $name out of a pattern that have no value yet, and returns what fills them from an element
+// that fits. Elements of the same name are not told apart: the first counts.
+func (sc *scenario) holes(want *Node) (take func(got *Node)) {
+	var takes []func(*Node)
+	for i, a := range want.Attrs {
+		if strings.HasPrefix(a.Value, "$") {
+			want.Attrs[i].Value = "*"
+			takes = append(takes, func(got *Node) { sc.vars[a.Value] = got.Attr(a.Name.Local) })
+		}
+	}
+	for _, ch := range want.Children {
+		name, deeper := ch.Name.Local, sc.holes(ch)
+		takes = append(takes, func(got *Node) {
+			if n := got.Child(name); n != nil {
+				deeper(n)
+			}
+		})
+	}
+	return func(got *Node) {
+		for _, t := range takes {
+			t(got)
+		}
+	}
+}
+
+func (sc *scenario) add(c *Client) {
+	sc.clients[c.Name] = c
+	sc.order = append(sc.order, c.Name)
 }
 
 func (sc *scenario) drop(name string) {
