@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/c2s"
 	"github.com/xmppd/xmppd/config"
@@ -45,17 +43,6 @@ func runServe(ctx context.Context, c *call) error {
 		return err
 	}
 	return s.serve(ctx)
-}
-
-// newLog logs to standard error: text for people on a terminal, JSON for machines.
-func newLog(c *call, cfg *config.Config) (*slog.Logger, *slog.LevelVar) {
-	level := &slog.LevelVar{}
-	level.UnmarshalText([]byte(cfg.General.LogLevel)) // checked by config
-	o := &slog.HandlerOptions{Level: level}
-	if f, ok := c.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(f, o)), level
-	}
-	return slog.New(slog.NewJSONHandler(c.stderr, o)), level
 }
 
 // noCoreDumps keeps what is in memory, keys among it, from being written to a file when the process dies.
