@@ -139,9 +139,6 @@ func (s *session) nonza(c *client, st *stanza.Stanza) error {
 
 // stanza sends a stanza of the client's on its way (RFC 6120 §8.1, §10.3).
 func (s *session) stanza(c *client, st *stanza.Stanza) error {
-	if st.NS != stanza.NSClient {
-		return &stream.Error{Condition: "invalid-namespace"} // RFC 6120 §4.8.3
-	}
 	// RFC 6120 §8.1.2.1: a client speaks for itself alone.
 	if from := st.From(); from != s.jid && (!from.IsZero() || given(st, "from")) && from != s.jid.Bare() {
 		return &stream.Error{Condition: "invalid-from"} // RFC 6120 §4.9.3.9
