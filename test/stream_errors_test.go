@@ -263,10 +263,12 @@ func TestStreamErrors(t *testing.T) {
 				dead(t, c)
 			}
 			if e.condition == "system-shutdown" {
-				t.Run(e.condition+": "+how, attack)
-				if err := g.Exited(); err != nil {
-					t.Errorf("the server ended with %v", err)
-				}
+				t.Run(e.condition+": "+how, func(t *testing.T) {
+					attack(t)
+					if err := g.Exited(); err != nil {
+						t.Errorf("the server ended with %v", err)
+					}
+				})
 				continue
 			}
 			g.Run(t, e.condition+": "+how, func(t *testing.T) {
