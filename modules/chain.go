@@ -8,6 +8,8 @@ import (
 )
 
 // Done is returned by a handler that has dealt with a packet: nobody further sees it.
+//
+//lint:ignore ST1012 a handler returns it to say what it has done, not what went wrong
 var Done = errors.New("modules: done")
 
 // Phase orders the handlers of a chain. Within a phase the order of modules/all holds.

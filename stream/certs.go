@@ -294,11 +294,11 @@ func FindCertificate(o CertOptions, host string) (leaf *x509.Certificate, file s
 	if p != nil {
 		return p.cert.Leaf, p.crt, nil
 	}
-	for _, pr := range problems {
-		if pr.none {
-			return nil, "", fmt.Errorf("%w (%w)", pr, fs.ErrNotExist)
-		}
-		return nil, pr.File, pr
+	switch {
+	case len(problems) == 0:
+		return nil, "", fs.ErrNotExist
+	case problems[0].none:
+		return nil, "", fmt.Errorf("%w (%w)", problems[0], fs.ErrNotExist)
 	}
-	return nil, "", fs.ErrNotExist
+	return nil, problems[0].File, problems[0]
 }
