@@ -52,6 +52,7 @@ type Host struct {
 
 	reg    *registration
 	loader *hostLoader
+	secret func(label string) []byte
 }
 
 // File returns the configuration in force now. Handlers ask it for limits each time they need one.

@@ -129,7 +129,7 @@ func (a *attempt) bring(hl *hostLoader, host string, w *want, old *instance, bef
 	}
 	log := a.l.env.Log.With("host", host, "module", w.info.Name)
 	in := &instance{w.info, w.mod, w.cfg, w.node, newRegistration(w.info.Name, log, before)}
-	h := &Host{Name: host, Log: log, Hooks: &in.reg.hooks, Router: a.l.env.Router, Config: a.cfg, reg: in.reg, loader: hl}
+	h := &Host{Name: host, Log: log, Hooks: &in.reg.hooks, Router: a.l.env.Router, Config: a.cfg, reg: in.reg, loader: hl, secret: a.l.env.Secret}
 	if a.l.env.Store != nil {
 		h.Store = a.l.env.Store.Bucket("modules", host, w.info.Name)
 	}

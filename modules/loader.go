@@ -20,6 +20,9 @@ type Env struct {
 	Router Router
 	Store  storage.Store // each module gets Bucket("modules", host, name)
 	Users  func(host string) auth.Users
+	// Secret gives 32 bytes derived from the keyring for a use, see Host.Secret. Without it secrets last as long as the
+	// process, which suits a store in memory only.
+	Secret func(label string) []byte
 	// Core returns the mechanisms that auth itself offers on a host.
 	Core func(host string) []auth.Mechanism
 	// Publish puts new tables in force, all hosts at once. Called at the end of a successful Load.
@@ -89,6 +92,9 @@ func (l *hostLoader) regs() []*registration {
 func NewLoader(all []Info, env Env) *Loader {
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
+	}
+	if env.Secret == nil {
+		env.Secret = newSecret()
 	}
 	l := &Loader{loaderState{all: all, env: env}}
 	l.view.Store(&map[string]*hostSet{})

@@ -492,3 +492,24 @@ func TestActor(t *testing.T) {
 		t.Error("the actor is lost")
 	}
 }
+
+// A secret is the same each time, and another for each module, host and label.
+func TestSecret(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{"mod_a", "mod_b"} {
+		for _, host := range []string{"a.test", "b.test"} {
+			h := &Host{Name: host, reg: newRegistration(name, nil, nil), secret: newSecret()}
+			for _, label := range []string{"x", "y"} {
+				s := string(h.Secret(label))
+				if len(s) != 32 || s != string(h.Secret(label)) {
+					t.Errorf("%s of %s: %q is %d bytes, then %q", name, host, label, len(s), h.Secret(label))
+				}
+				h2 := &Host{Name: host, reg: h.reg, secret: func(label string) []byte { return []byte(label) }}
+				if other, there := seen[string(h2.Secret(label))]; there {
+					t.Errorf("%s of %s has the secret %q of %s", name, host, label, other)
+				}
+				seen[string(h2.Secret(label))] = name + host + label
+			}
+		}
+	}
+}

@@ -99,7 +99,7 @@ func (s *server) open(ctx context.Context, cfg *config.Config, dir string) (err 
 	})
 	s.loader = modules.NewLoader(all.Modules, modules.Env{
 		Log: s.log, Router: s.router, Store: s.store, Users: s.users,
-		Core: s.accounts.Mechanisms, Publish: s.router.Publish,
+		Secret: s.keys.Secret, Core: s.accounts.Mechanisms, Publish: s.router.Publish,
 	})
 	s.accounts.OnChange(s.accountChanged)
 	return s.loader.Load(ctx, cfg)
