@@ -15,8 +15,11 @@ func (h hello) Greet() string { return string(h) }
 
 type provider struct{ what string }
 
-func (p provider) Start(_ context.Context, h *Host) error { Provide[greeter](h, hello(p.what)); return nil }
-func (p provider) Stop(context.Context) error             { return nil }
+func (p provider) Start(_ context.Context, h *Host) error {
+	Provide[greeter](h, hello(p.what))
+	return nil
+}
+func (p provider) Stop(context.Context) error { return nil }
 
 // ServiceOf finds what modules provide, on the host that is asked for only, and nothing that nobody provides.
 func TestServiceOf(t *testing.T) {
