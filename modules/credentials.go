@@ -35,6 +35,11 @@ type Credential struct {
 // Ref names the credential within its account, over all kinds.
 func (c Credential) Ref() string { return CredentialRef(c.Kind, c.ID) }
 
+// Valid tells whether the credential lets anybody in at a time.
+func (c Credential) Valid(now time.Time) bool {
+	return !c.Disabled && (c.Expires.IsZero() || now.Before(c.Expires))
+}
+
 // CredentialRef makes the name that stands in Credential.Parent and in what CredentialsOf returns.
 func CredentialRef(kind, id string) string { return kind + ":" + id }
 
@@ -94,8 +99,8 @@ func ListCredentials(ctx context.Context, h *Host, account stanza.JID) ([]Creden
 	return all, nil
 }
 
-// FindCredential returns the credential of a Ref, or ErrNoCredential. Who accepts a credential that has a Parent asks for
-// that too: the parent may have been revoked while the client was on its way.
+// FindCredential returns the credential of a Ref, or ErrNoCredential. Who accepts a credential that has a Parent asks whether
+// that is Valid too: it may have been revoked while the client was on its way to its token.
 func FindCredential(ctx context.Context, h *Host, account stanza.JID, ref string) (Credential, error) {
 	kind, id, _ := strings.Cut(ref, ":")
 	for _, p := range FindAll[Credentials](h) {
