@@ -58,7 +58,7 @@ func (c *Client) Resume(t testing.TB) *Client {
 	if answer.Name.Local != "resumed" || answer.Attr("previd") != c.SMID {
 		t.Fatalf("%s: wanted to be resumed, got %s", c.Name, answer)
 	}
-	n.managed = true
+	n.managed, n.pending = true, c.pending
 	return n
 }
 
