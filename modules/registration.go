@@ -44,6 +44,8 @@ type registration struct {
 
 	hooks      Hooks
 	features   []stream.Feature
+	inline     []Inline
+	binding    []InlineBind
 	mechanisms []auth.Mechanism
 	iqs        []iqReg
 	domains    []domainReg

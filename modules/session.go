@@ -44,6 +44,7 @@ type SessionInfo struct {
 	TLS       *tls.ConnectionState // nil without TLS
 	Mechanism string
 	Details   any // auth.Identity.Details
+	Agent     UserAgent
 	Started   time.Time
 	LastIn    time.Time
 	SM        bool // XEP-0198 on

@@ -19,6 +19,8 @@ type Table struct {
 	Modules    []string // names in order
 	Hooks      Hooks
 	Features   []stream.Feature
+	Inline     []Inline         // of logins
+	Binding    []InlineBind     // of binding a resource
 	Mechanisms []auth.Mechanism // highest weight first, allowed by c2s.sasl_mechanisms
 	Domains    map[string]PacketHandler
 
@@ -82,6 +84,8 @@ func (b *builder) add(r *registration) {
 	t.Modules = append(t.Modules, r.module)
 	t.Hooks.merge(&r.hooks)
 	t.Features = append(t.Features, r.features...)
+	t.Inline = append(t.Inline, r.inline...)
+	t.Binding = append(t.Binding, r.binding...)
 	b.mechanisms(r.module, r.mechanisms)
 	for _, q := range r.iqs {
 		if other, taken := b.iqs[q.at][q.ns]; taken {
