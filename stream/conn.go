@@ -65,6 +65,7 @@ type readState struct {
 	tokens   float64   // bytes that may be read at once
 	counted  time.Time // when tokens was last right
 	rated    *limits   // what tokens are counted for
+	dry      bool      // the last read brought less than there was room for
 	first    [16]byte  // what an idle connection reads into
 }
 

@@ -179,7 +179,14 @@ func (c *Conn) receive(p []byte) (int, error) {
 		if err := c.arm(); err != nil {
 			return 0, err
 		}
-		n, err := c.r.Read(p[:allowed])
+		n := 0
+		if c.dry {
+			err = c.wire.idle()
+		}
+		if err == nil {
+			n, err = c.r.Read(p[:allowed])
+		}
+		c.dry = n < allowed // TLS has handed out all of a record
 		if n > 0 {
 			c.tokens -= float64(n)
 			c.heard.Store(int64(time.Since(c.start)))

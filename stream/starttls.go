@@ -27,6 +27,7 @@ func (c *Conn) StartTLS(ctx context.Context, cfg *tls.Config) error {
 	if err := c.hold(ctx); err != nil {
 		return err
 	}
+	c.wire.framed = true // nobody else reads now
 	tc := tls.Server(c.wire, noting(cfg))
 	// The handshake's deep stack belongs to a goroutine that ends with it: this one may live for days.
 	done := make(chan error, 1)

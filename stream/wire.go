@@ -37,13 +37,15 @@ type wire struct {
 	p    []byte
 	n    int
 	err1 error
+
+	records // the reading side
 }
 
 func newWire(nc net.Conn, timeout time.Duration, up *Conn) *wire {
 	w := &wire{Conn: nc, timeout: timeout, up: up}
 	if sc, ok := nc.(syscall.Conn); ok && canTry {
 		if raw, err := sc.SyscallConn(); err == nil {
-			w.raw, w.once = raw, w.tryOnce
+			w.raw, w.once, w.fetch = raw, w.tryOnce, w.fetchOnce
 		}
 	}
 	return w

@@ -6,3 +6,5 @@ package stream
 const canTry = false
 
 func (w *wire) tryOnce(uintptr) bool { return true }
+
+func (w *wire) fetchOnce(uintptr) bool { return true }

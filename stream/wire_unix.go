@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"io"
 	"os"
 	"syscall"
 )
@@ -26,4 +27,30 @@ func (w *wire) tryOnce(fd uintptr) bool {
 		}
 	}
 	return true
+}
+
+// fetchOnce reads what has arrived into a buffer of its own, which is held only if there is something.
+func (w *wire) fetchOnce(fd uintptr) bool {
+	ch := newChunk(0)
+	for {
+		n, err := syscall.Read(int(fd), ch.b[:cap(ch.b)])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case n > 0:
+			ch.b = ch.b[:n]
+			w.in = ch
+			return true
+		}
+		ch.free()
+		switch err {
+		case nil:
+			w.fetchErr = io.EOF
+		case syscall.EAGAIN:
+			return false
+		default:
+			w.fetchErr = os.NewSyscallError("read", err)
+		}
+		return true
+	}
 }

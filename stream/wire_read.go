@@ -1,0 +1,78 @@
+package stream
+
+// records is the reading side of a wire below TLS. It belongs to the reading goroutine.
+//
+// TLS gets no byte beyond the record that it asks for. So nothing is left inside it when it has handed out all of a record,
+// and who has nothing to read can wait for the socket itself instead of inside TLS: that takes half of the stack, which is
+// most of what an idle connection costs.
+type records struct {
+	framed bool // what arrives are records
+	head   int  // bytes of the current record's header that TLS has got
+	rest   int  // bytes of its body to come, once the header is complete
+
+	in       *chunk // was read by idle, and TLS has not got it
+	fetch    func(fd uintptr) bool
+	fetchErr error
+}
+
+// recordHeader is type, version and length (RFC 8446 §5.1).
+const recordHeader = 5
+
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	switch {
+	case !w.framed:
+		return w.Conn.Read(p)
+	case w.in != nil:
+		n := w.pass(p, w.in.b[w.in.off:])
+		if w.in.off += n; w.in.off == len(w.in.b) {
+			w.in.free()
+			w.in = nil
+		}
+		return n, nil
+	}
+	want := w.rest
+	if w.head < recordHeader {
+		want = recordHeader - w.head
+	}
+	n, err := w.Conn.Read(p[:min(len(p), want)])
+	w.pass(p[:n], p[:n])
+	return n, err
+}
+
+// pass copies what of src belongs to the current record into p.
+func (w *wire) pass(p, src []byte) (n int) {
+	for n < len(p) && n < len(src) {
+		if w.head == recordHeader {
+			m := copy(p[n:], src[n:min(len(src), n+w.rest)])
+			n += m
+			if w.rest -= m; w.rest > 0 {
+				continue
+			}
+			w.head = 0
+			return n
+		}
+		p[n] = src[n]
+		w.rest = (w.rest<<8 | int(src[n])) & 0xffff // in the end the last two bytes
+		n++
+		if w.head++; w.head == recordHeader && w.rest == 0 {
+			w.head = 0
+			return n
+		}
+	}
+	return n
+}
+
+// idle waits until the socket has something. The caller knows that TLS holds nothing; it returns at once where that is not
+// enough to know, or nothing can be waited for.
+func (w *wire) idle() error {
+	if !w.framed || w.fetch == nil || w.in != nil || w.head != 0 {
+		return nil
+	}
+	if err := w.raw.Read(w.fetch); err != nil {
+		return err
+	}
+	err := w.fetchErr
+	w.fetchErr = nil
+	return err
+}
