@@ -136,7 +136,7 @@ func TestTestingPage(t *testing.T) {
 			attacks.Write(src)
 		}
 	}
-	names := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)").FindAllSubmatch(page, -1)
+	names := regexp.MustCompile("`(?:\\w+\\.)?((?:Test|Fuzz|Benchmark)[A-Z]\\w*)").FindAllSubmatch(page, -1)
 	for _, m := range names {
 		if !strings.Contains(all.String(), "func "+string(m[1])+"(") {
 			t.Errorf("doc/testing.md names %s, which does not exist", m[1])

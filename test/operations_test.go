@@ -303,6 +303,24 @@ func TestLog(t *testing.T) {
 			t.Errorf("only %d lines", n)
 		}
 	})
+	t.Run("O08 lines that could be many", func(t *testing.T) {
+		s := xtest.New(t, xtest.Options{Limits: "connections_per_minute = 3"})
+		refused := 0
+		for range 50 {
+			c := s.Dial(t, "127.0.0.2")
+			c.TrySend("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>")
+			if _, err := c.Next(); err != nil {
+				refused++
+			}
+			c.Conn.Close()
+		}
+		if refused < 40 {
+			t.Fatalf("only %d connections were refused", refused)
+		}
+		if n := strings.Count(s.Log(), "too many from one address"); n != 1 {
+			t.Errorf("%d lines for %d refused connections", n, refused)
+		}
+	})
 	t.Run("O08 a log that cannot be written", func(t *testing.T) {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {

@@ -276,7 +276,7 @@ func TestBadStart(t *testing.T) {
 			must(t, os.Chown(filepath.Join(s.Dir, "data"), xtest.Nobody, xtest.Nobody))
 			return []string{"data", "nobody", "chown"}, nil
 		}},
-		{name: "O01 data directory on a read-only file system", prepare: func(t *testing.T, s *xtest.Server) ([]string, *syscall.SysProcAttr) {
+		{name: "D05 data directory on a read-only file system", prepare: func(t *testing.T, s *xtest.Server) ([]string, *syscall.SysProcAttr) {
 			data := filepath.Join(s.Dir, "data")
 			xtest.Tmpfs(t, data, "size=1m,mode=700")
 			must(t, xtest.Mount(data, "remount,ro"))
@@ -301,9 +301,9 @@ func TestBadStart(t *testing.T) {
 			must(t, os.Chmod(s.Dir, 0o777))
 			return []string{"0777", "chmod o-w"}, nil
 		}},
-		{name: "O01 database is empty", used: true, unseen: true, prepare: spoilDB(func(t *testing.T, db string) { must(t, os.Truncate(db, 0)) }, "empty")},
-		{name: "O01 database cut short", used: true, unseen: true, prepare: spoilDB(func(t *testing.T, db string) { must(t, os.Truncate(db, 9000)) }, "cut short")},
-		{name: "O01 database of another program", used: true, unseen: true, prepare: spoilDB(func(t *testing.T, db string) {
+		{name: "D09 database is empty", used: true, unseen: true, prepare: spoilDB(func(t *testing.T, db string) { must(t, os.Truncate(db, 0)) }, "empty")},
+		{name: "D09 database cut short", used: true, unseen: true, prepare: spoilDB(func(t *testing.T, db string) { must(t, os.Truncate(db, 9000)) }, "cut short")},
+		{name: "D09 database of another program", used: true, unseen: true, prepare: spoilDB(func(t *testing.T, db string) {
 			put(t, db, bytes.Repeat([]byte("SQLite format 3\x00"), 4096), 0o600)
 		}, "another program")},
 	} {
