@@ -13,6 +13,7 @@ import (
 	"hash"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Scram is one attempt with SCRAM (RFC 5802), which may be a faulty one. After TryScram the last fields say what happened.
@@ -111,7 +112,7 @@ func (c *Client) TryScram(s *Scram) *Node {
 	if err != nil || s.Iterations < 1 {
 		c.T.Fatalf("%s: server-first-message: %s", c.Name, s.ServerFirst)
 	}
-	salted, err := pbkdf2.Key(h, s.Password, salt, s.Iterations, h().Size())
+	salted, err := s.salted(h, salt)
 	if err != nil {
 		c.T.Fatal(err)
 	}
@@ -147,6 +148,27 @@ func (c *Client) TryScram(s *Scram) *Node {
 		}
 	}
 	return n
+}
+
+// saltedPasswords keeps what real clients keep too (RFC 5802 §5.1): the dear part of a login.
+var saltedPasswords sync.Map
+
+func (s *Scram) salted(h func() hash.Hash, salt []byte) ([]byte, error) {
+	type entry struct {
+		size       int
+		salt       string
+		iterations int
+		password   string
+	}
+	key := entry{h().Size(), string(salt), s.Iterations, s.Password}
+	if k, ok := saltedPasswords.Load(key); ok {
+		return k.([]byte), nil
+	}
+	k, err := pbkdf2.Key(h, s.Password, salt, s.Iterations, h().Size())
+	if err == nil {
+		saltedPasswords.Store(key, k)
+	}
+	return k, err
 }
 
 // TryPlain sends one PLAIN message, of three parts with NULs between them or of whatever, and returns the answer.
