@@ -17,9 +17,6 @@ func Planned() []Section {
 			RequireAccount: true,
 		}),
 		planned("mod_sasl2_fast", FAST{TTL: 21 * 24 * 60 * minutes, MinTTL: 24 * 60 * minutes}),
-		planned("mod_client_certs", ClientCerts{
-			RequireXMPPAddr: true, RemoveExpiredAfter: 30 * 24 * 60 * minutes, MaxPerUser: 16, AllowListWhenRestricted: true,
-		}),
 	}
 }
 
@@ -41,7 +38,7 @@ func withPlanned(modules []Section) []Section {
 // warnPlanned says that a section has no effect.
 func (c *Config) warnPlanned(s Section, n *Node) {
 	switch s.Defaults.(type) {
-	case Keystore, AuthToken, FAST, ClientCerts:
+	case Keystore, AuthToken, FAST:
 		c.warn(n, "recognised, but not available in this version: the section has no effect")
 	}
 }
@@ -144,27 +141,6 @@ func (f *FAST) Check(errs *Errors) {
 		errs.Add("sasl2_fast_token_ttl", "must be more than 0")
 	} else if f.MinTTL >= f.TTL {
 		errs.Add("sasl2_fast_token_min_ttl", "must be shorter than sasl2_fast_token_ttl, which is %q, is %q", f.TTL, f.MinTTL)
-	}
-}
-
-// ClientCerts is [modules.mod_client_certs].
-type ClientCerts struct {
-	RequireTrustedCA        bool     `toml:"require_trusted_ca" doc:"a certificate must be signed by an authority of client_ca_file"`
-	ClientCAFile            string   `toml:"client_ca_file" doc:"PEM file of these authorities"`
-	RequireXMPPAddr         bool     `toml:"require_xmpp_addr" doc:"a certificate must name the account"`
-	RemoveExpiredAfter      Duration `toml:"remove_expired_after" doc:"when an expired certificate is deleted; 0: never"`
-	MaxPerUser              int      `toml:"max_per_user" doc:"certificates of one account"`
-	AllowListWhenRestricted bool     `toml:"allow_list_when_restricted" doc:"a session that may not manage certificates may list them (XEP-0257)"`
-	ExternalWithoutUpload   bool     `toml:"external_without_upload" doc:"a certificate of client_ca_file that was never uploaded may log in (XEP-0178)"`
-}
-
-// Check checks what the types do not say.
-func (c *ClientCerts) Check(errs *Errors) {
-	if c.RequireTrustedCA && c.ClientCAFile == "" {
-		errs.Add("require_trusted_ca", "needs client_ca_file")
-	}
-	if c.MaxPerUser < 1 {
-		errs.Add("max_per_user", "must be at least 1, is %d", c.MaxPerUser)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/accounts"
 	"github.com/xmppd/xmppd/modules/caps"
+	"github.com/xmppd/xmppd/modules/clientcerts"
 	"github.com/xmppd/xmppd/modules/contacts"
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/entitytime"
@@ -33,5 +34,6 @@ var Modules = []modules.Info{
 	entitytime.Info,
 	contacts.Info,
 	register.Info,
+	clientcerts.Info,
 	limits.Info,
 }
