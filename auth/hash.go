@@ -63,8 +63,13 @@ func (d *deriver) keys(ctx context.Context, hashName, password string, salt []by
 	if err != nil {
 		return keys{}, err
 	}
+	return derived(h, salted), nil
+}
+
+// derived are the keys that follow from SaltedPassword. RFC 5802 §3.
+func derived(h func() hash.Hash, salted []byte) keys {
 	client := hmacOf(h, salted, "Client Key")
-	return keys{stored: sumOf(h, client), server: hmacOf(h, salted, "Server Key")}, nil
+	return keys{stored: sumOf(h, client), server: hmacOf(h, salted, "Server Key")}
 }
 
 func hmacOf(h func() hash.Hash, key []byte, message string) []byte {

@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stream"
 )
 
 // attempt is one try to log in. What is the same for every profile of SASL stands here: which mechanism, how long to
-// wait, who is let in, what is written down. sasl.go is the profile of RFC 6120.
+// wait, who is let in, what is written down. sasl.go is the profile of RFC 6120, sasl2.go that of XEP-0388.
 type attempt struct {
 	x      *auth.Exchange
 	name   string
-	waited bool // for its turn
+	waited bool   // for its turn
+	two    *sasl2 // nil in the profile of RFC 6120
 }
 
 // begin starts an attempt. unlisted: the profile knows how to use mechanisms that are not listed as such (XEP-0484).
@@ -48,7 +50,11 @@ func (c *client) begin(name string, unlisted bool) (*attempt, *auth.Failure) {
 // step takes a message of the client's. Without failure and without more the client is logged in.
 func (c *client) step(a *attempt, in []byte) (out []byte, more bool, f *auth.Failure) {
 	c.n.looked = time.Now()
-	out, more, err := a.x.Step(c.ctx, in)
+	ctx := c.ctx
+	if a.two != nil {
+		ctx = modules.WithLogin(ctx, &a.two.Login)
+	}
+	out, more, err := a.x.Step(ctx, in)
 	if f := c.patience(a, more && err == nil); f != nil {
 		return nil, false, f
 	}
@@ -133,6 +139,12 @@ func (c *client) still(password time.Time) bool {
 
 // succeeded is called when the client's success has been queued.
 func (c *client) succeeded(a *attempt) {
+	c.letIn(a)
+	c.noted()
+}
+
+// letIn is called when nothing can refuse the client any more.
+func (c *client) letIn(a *attempt) {
 	c.ident = a.x.Identity()
 	c.state |= stream.Authenticated
 	c.n.attempt = nil
@@ -143,6 +155,10 @@ func (c *client) succeeded(a *attempt) {
 	}
 	c.log().Info("login", "account", c.ident.JID.String(), "mechanism", c.ident.Mechanism,
 		"remote", c.remote(), "tls", c.tlsVersion())
+}
+
+// noted writes down when the account was used.
+func (c *client) noted() {
 	c.batch.Flush() // the client goes on while the date is written down
 	if err := c.srv.o.Users(c.ident.JID.Domain()).Touch(c.ctx, c.ident.JID.Local(), time.Now()); err != nil {
 		c.log().Warn("login not noted", "account", c.ident.JID.String(), "err", err)

@@ -24,7 +24,7 @@ func (c *client) bind(st *stanza.Stanza) error {
 		return fail(stanza.Err(stanza.BadRequest, "")) // RFC 6120 §8.2.3
 	}
 	wanted := st.Payload().ChildText("resource")
-	s, e := c.openSession(wanted, func(s *session) []byte {
+	s, e := c.openSession(wanted, nil, func(s *session) []byte {
 		var x stanza.XML
 		jid := x.Start("bind", "xmlns", stanza.NSBind).Leaf("jid", s.jid.String()).End().Bytes()
 		r := st.Result(jid)
@@ -38,9 +38,10 @@ func (c *client) bind(st *stanza.Stanza) error {
 	return c.opened(s)
 }
 
-// openSession makes the session of a client that has logged in. answer makes what tells the client of it, which goes out
+// openSession makes the session of a client that has logged in. prepare, if any, is for what the session is to be before
+// others can find it. answer makes what tells the client of it, which goes out
 // before anything that somebody sends to the session.
-func (c *client) openSession(wanted string, answer func(*session) []byte) (*session, *stanza.Error) {
+func (c *client) openSession(wanted string, prepare func(*session), answer func(*session) []byte) (*session, *stanza.Error) {
 	if pinned := c.ident.Resource; pinned != "" {
 		wanted = pinned // XEP-0257 §3: the certificate says which
 	}
@@ -54,6 +55,9 @@ func (c *client) openSession(wanted string, answer func(*session) []byte) (*sess
 	}
 	s := newSession(c, jid)
 	s.run.Lock() // until Hooks.SessionOpened have run: a session does not end before it began
+	if prepare != nil {
+		prepare(s)
+	}
 	for range maxTries {
 		old, e := c.register(s, answer)
 		if e != nil {
@@ -64,10 +68,12 @@ func (c *client) openSession(wanted string, answer func(*session) []byte) (*sess
 		}
 		policy := c.srv.policy.Load().conflict // RFC 6120 §7.7.2.2
 		switch {
-		case old.jid != s.jid:
-			old.end(errTooMany) // a session nobody is connected to makes room
 		case old.isClosed():
 			old.end(nil) // waits until it is gone
+		case s.sameClient(old):
+			old.end(errConflict) // XEP-0386 §3.2; whatever the policy: a client is not in its own way
+		case old.jid != s.jid:
+			old.end(errTooMany) // a session nobody is connected to makes room
 		case policy == refuse && !old.Hibernated(), policy == rename && c.ident.Resource != "":
 			return nil, stanza.Err(stanza.Conflict, "the resource is in use")
 		case policy == rename:
@@ -110,7 +116,7 @@ func (c *client) register(s *session, answer func(*session) []byte) (old *sessio
 		if !ok {
 			continue
 		}
-		if o.jid == s.jid {
+		if o.jid == s.jid || s.sameClient(o) {
 			return o, nil
 		}
 		if o.Hibernated() && (sleeper == nil || o.started.Before(sleeper.started)) {
@@ -136,6 +142,16 @@ func (c *client) register(s *session, answer func(*session) []byte) (old *sessio
 	b := answer(s)
 	c.queue(func(dst []byte) []byte { return append(dst, b...) })
 	return nil, nil
+}
+
+// sameClient tells whether another session is of the same installation of a client, which says so by XEP-0388 §2.1.
+func (s *session) sameClient(o *session) bool {
+	if s.agent.Client == "" {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.agent.Client == s.agent.Client
 }
 
 // opened puts a session of openSession in force on its connection. What negotiation needed is let go.

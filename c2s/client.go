@@ -34,6 +34,7 @@ type client struct {
 	lang  string       // xml:lang of the stream (RFC 6120 §4.7.4)
 	n     *negotiation // until a resource is bound
 	ident auth.Identity
+	agent modules.UserAgent
 
 	sess   atomic.Pointer[session]
 	pinged bool
@@ -52,6 +53,7 @@ type negotiation struct {
 	deadline time.Time
 	attempt  *attempt
 	tries    int       // failed logins
+	tasked   bool      // XEP-0388: there was a <continue/>
 	looked   time.Time // when the credentials of the login were looked at
 	password time.Time // of what age the account's password was then
 }

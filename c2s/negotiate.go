@@ -8,17 +8,25 @@ import (
 
 // negotiate deals with what a client sends before it has a resource (RFC 6120 §4.3).
 func (c *client) negotiate(st *stanza.Stanza) error {
+	if a := c.n.attempt; a != nil && a.two != nil && st.NS != nsSASL2 {
+		return errBusy // XEP-0388 §2.4
+	}
 	if st.Kind != stanza.KindOther {
 		return c.early(st)
 	}
 	switch st.NS {
+	case nsSASL2:
+		if c.state&stream.Authenticated != 0 {
+			return errLoggedIn
+		}
+		return c.sasl2(st)
 	case stanza.NSTLS:
 		if st.Name == "starttls" {
 			return c.startTLS()
 		}
 	case stanza.NSSASL:
 		if c.state&stream.Authenticated != 0 {
-			return &stream.Error{Condition: "policy-violation", Text: "already logged in"}
+			return errLoggedIn
 		}
 		return c.sasl(st)
 	case stanza.NSSM:
@@ -38,6 +46,8 @@ const nsCompress = "http://jabber.org/protocol/compress"
 var (
 	notAuthorized = &stream.Error{Condition: "not-authorized"}          // RFC 6120 §4.9.3.12
 	unsupported   = &stream.Error{Condition: "unsupported-stanza-type"} // RFC 6120 §4.9.3.24
+	errLoggedIn   = &stream.Error{Condition: "policy-violation", Text: "already logged in"}
+	errBusy       = &stream.Error{Condition: "policy-violation", Text: "a login is under way"}
 )
 
 // early deals with a stanza before a resource is bound: only the request to bind one, and what modules answer to

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/stream"
 )
@@ -65,6 +66,8 @@ func (c *client) acceptHeader(h *stream.Header) *stream.Error {
 		return &stream.Error{Condition: "improper-addressing", Text: "the stream header needs a to"}
 	case h.To.Local() != "" || h.To.Resource() != "":
 		return &stream.Error{Condition: "improper-addressing", Text: "the stream's to is the name of a server"}
+	case !h.From.IsZero() && h.From.Domain() != host: // XEP-0388 §2.1
+		return &stream.Error{Condition: "invalid-from"} // RFC 6120 §4.9.3.9
 	case c.srv.o.Router.Table(host) == nil:
 		return &stream.Error{Condition: "host-unknown"} // RFC 6120 §4.9.3.6
 	case n.conn.Host != "" && host != n.conn.Host:
@@ -127,29 +130,40 @@ func (c *client) features() error {
 			n.conn.Bindings = nil // XEP-0440 §3: bindings without a mechanism for them look like an attack
 		}
 	}
-	return c.queue(func(dst []byte) []byte {
-		dst = append(dst, "<stream:features>"...)
-		if c.state&(stream.Secure|stream.Authenticated) == 0 && c.tlsConfig() != nil {
-			dst = append(dst, "<starttls xmlns='"+stanza.NSTLS+"'>"...)
-			if c.policy.requireTLS {
-				dst = append(dst, "<required/>"...) // RFC 6120 §5.3.1
-			}
-			dst = append(dst, "</starttls>"...)
+	return c.queue(func(dst []byte) []byte { return c.appendFeatures(dst, t, c.state) })
+}
+
+// appendFeatures appends what may be negotiated in a state of the stream.
+func (c *client) appendFeatures(dst []byte, t *modules.Table, state stream.State) []byte {
+	conn := &c.n.conn
+	dst = append(dst, "<stream:features>"...)
+	if state&(stream.Secure|stream.Authenticated) == 0 && c.tlsConfig() != nil {
+		dst = append(dst, "<starttls xmlns='"+stanza.NSTLS+"'>"...)
+		if c.policy.requireTLS {
+			dst = append(dst, "<required/>"...) // RFC 6120 §5.3.1
 		}
-		dst = appendMechanisms(dst, &n.conn)
-		for _, f := range t.Features {
-			if c.state&f.Need == f.Need && c.state&f.Exclude == 0 {
-				dst = f.Append(dst, c.sc)
-			}
+		dst = append(dst, "</starttls>"...)
+	}
+	if state&stream.Authenticated == 0 {
+		if state&stream.Secure != 0 { // XEP-0388 §4
+			dst = c.appendAuthentication(dst, t)
 		}
-		if c.state&stream.Authenticated != 0 {
-			dst = append(dst, "<bind xmlns='"+stanza.NSBind+"'/>"+ // RFC 6120 §7.4
-				"<session xmlns='"+stanza.NSSession+"'><optional/></session>"+
-				"<sm xmlns='"+stanza.NSSM+"'/>"+ // XEP-0198 §2
-				"<csi xmlns='"+stanza.NSCSI+"'/>"...) // XEP-0352 §4.1
+		dst = appendMechanisms(dst, conn)
+	}
+	for _, f := range t.Features {
+		if state&f.Need == f.Need && state&f.Exclude == 0 {
+			dst = f.Append(dst, c.sc)
 		}
-		return append(dst, "</stream:features>"...)
-	})
+	}
+	if state&(stream.Authenticated|stream.Bound) == stream.Authenticated {
+		dst = append(dst, "<bind xmlns='"+stanza.NSBind+"'/>"+ // RFC 6120 §7.4
+			"<session xmlns='"+stanza.NSSession+"'><optional/></session>"...)
+	}
+	if state&stream.Authenticated != 0 {
+		dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"+ // XEP-0198 §2
+			"<csi xmlns='"+stanza.NSCSI+"'/>"...) // XEP-0352 §4.1
+	}
+	return append(dst, "</stream:features>"...)
 }
 
 // appendMechanisms appends the login mechanisms (RFC 6120 §6.4.1) and, next to them, the channel bindings (XEP-0440 §2).

@@ -42,5 +42,6 @@ func (p *policy) stream() stream.Options {
 		Rate:         int(p.RateC2S),
 		Burst:        int(p.BurstC2S),
 		StanzaTime:   time.Duration(p.StanzaTimeout),
+		Blanks:       int(p.StanzaPreauth),
 	}
 }

@@ -159,7 +159,7 @@ func (c *client) earlySM(st *stanza.Stanza) error {
 	if err != nil {
 		return err
 	}
-	s, failed, err := c.takeOver(previd, h, func(resumed string) string { return resumed })
+	s, failed, err := c.takeOver(previd, h, func(_ *session, resumed string) string { return resumed })
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *client) earlySM(st *stanza.Stanza) error {
 
 // takeOver moves a session to this connection (XEP-0198 §5). What wrap makes of <resumed/> goes out first, then what the
 // client has not got. Without a session, failed says why. The caller goes on with resumed.
-func (c *client) takeOver(previd string, h uint32, wrap func(resumed string) string) (s *session, failed string, err error) {
+func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed string) string) (s *session, failed string, err error) {
 	s, in, known := c.srv.resume.find(previd, c.ident.JID)
 	if s == nil {
 		if !known {
@@ -196,9 +196,12 @@ func (c *client) takeOver(previd string, h uint32, wrap func(resumed string) str
 	old := s.client
 	s.client = c
 	s.ident = c.ident
+	if c.agent.Client != "" {
+		s.agent = c.agent
+	}
 	s.asleep.Store(false)
 	m.stop()
-	c.say(wrap("<resumed xmlns='" + stanza.NSSM + "' h='" + strconv.FormatUint(uint64(m.in), 10) + "' previd='" + m.token + "'/>"))
+	c.say(wrap(s, "<resumed xmlns='"+stanza.NSSM+"' h='"+strconv.FormatUint(uint64(m.in), 10)+"' previd='"+m.token+"'/>"))
 	m.sent, m.asked = 0, false
 	if s.csi != nil {
 		s.release(c.ctx)

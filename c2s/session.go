@@ -21,6 +21,7 @@ type session struct {
 	id       uint64
 	jid      stanza.JID
 	ident    auth.Identity
+	agent    modules.UserAgent
 	started  time.Time
 	presence atomic.Pointer[modules.PresenceState]
 	asleep   atomic.Bool // hibernated
@@ -39,7 +40,7 @@ type session struct {
 }
 
 func newSession(c *client, jid stanza.JID) *session {
-	return &session{srv: c.srv, id: c.id, jid: jid, ident: c.ident, started: time.Now(), client: c}
+	return &session{srv: c.srv, id: c.id, jid: jid, ident: c.ident, agent: c.agent, started: time.Now(), client: c}
 }
 
 // ID implements modules.Session.
@@ -76,7 +77,7 @@ func (s *session) Info() modules.SessionInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := modules.SessionInfo{
-		Mechanism: s.ident.Mechanism, Details: s.ident.Details, Started: s.started,
+		Mechanism: s.ident.Mechanism, Details: s.ident.Details, Agent: s.agent, Started: s.started,
 		SM: s.sm != nil, Inactive: s.csi != nil,
 	}
 	if c := s.client; c != nil {
@@ -131,8 +132,8 @@ func (s *session) nonza(c *client, st *stanza.Stanza) error {
 			s.setInactive()
 			return nil
 		}
-	case stanza.NSSASL:
-		return &stream.Error{Condition: "policy-violation", Text: "already logged in"}
+	case stanza.NSSASL, nsSASL2: // XEP-0388 §5.7
+		return errLoggedIn
 	}
 	return unsupported // RFC 6120 §4.9.3.24
 }

@@ -116,7 +116,7 @@ func TestFromMustBeWhoLoggedIn(t *testing.T) {
 	r := newRig(t, noTLS)
 	for from, ok := range map[string]bool{"alice@a.test": true, "bob@a.test": false, "alice@b.test": false} {
 		p := r.dial()
-		p.header("to='a.test' from='" + from + "'")
+		p.header("to='a.test'")
 		p.send("%s", plain("alice"))
 		p.want("<success *")
 		p.fresh()
