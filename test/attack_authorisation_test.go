@@ -1,0 +1,271 @@
+package test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xmppd/xmppd/test/xtest"
+)
+
+// TestAttackAuthorisation is who may do what in whose name. An attack's name begins with the line of the list that it stands
+// for; see doc/testing.md.
+func TestAttackAuthorisation(t *testing.T) {
+	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"localhost", "b.test"}})
+	carol := g.Bystander
+	const (
+		me    = "mallory@localhost"
+		bob   = "bob@localhost"
+		stErr = "urn:ietf:params:xml:ns:xmpp-stanzas"
+	)
+	// refused fails the test unless the next thing is a stanza error with the condition.
+	refused := func(t *testing.T, c *xtest.Client, from, condition string) {
+		t.Helper()
+		c.Want("<iq type='error' from='%s'><error><%s xmlns='%s'/></error></iq>", from, condition, stErr)
+	}
+	roster := func(t *testing.T, c *xtest.Client) *xtest.Node {
+		t.Helper()
+		c.Send("<iq type='get' id='look'><query xmlns='jabber:iq:roster'/></iq>")
+		return c.Want("<iq type='result' id='look'/>")
+	}
+
+	for _, from := range []string{
+		"alice@localhost/x", "alice@localhost", bob, bob + "/desk", "localhost", "mallory@b.test", "mallory@b.test/ok", "b.test",
+		me + "/other", "ﬀ@localhost", "", "@", me + "/", "bob@localhost&#47;desk",
+	} {
+		for _, stanza := range []string{
+			"<message %s to='bob@localhost' type='chat'><body>it is me</body></message>",
+			"<presence %s to='bob@localhost'/>",
+			"<presence %s to='bob@localhost' type='subscribe'/>",
+			"<iq %s to='bob@localhost/desk' type='get' id='q'><query xmlns='urn:example:x'/></iq>",
+			"<iq %s type='set' id='q'><query xmlns='jabber:iq:roster'><item jid='mallory@localhost'/></query></iq>",
+			"<presence %s/>",
+		} {
+			kind, _, _ := strings.Cut(stanza[1:], " ")
+			g.Run(t, "Z01 "+kind+" from "+from, func(t *testing.T) {
+				c := g.Attacker(t, "ok")
+				c.Send(stanza, "from='"+from+"'")
+				c.WantStreamError("invalid-from") // RFC 6120 §8.1.2.1
+				g.Untouched(t)
+			})
+		}
+	}
+	g.Run(t, "Z01 own addresses", func(t *testing.T) {
+		// What is true may be said; the recipient sees the full JID.
+		c := g.Attacker(t, "ok")
+		for _, from := range []string{me, c.JID, strings.ToUpper(me), me + "."} /* RFC 7622 §3.2: the dot is not part of it */ {
+			c.Send("<message from='%s' to='bob@localhost' id='m'/>", from)
+			g.Victim.Want("<message from='%s' id='m'/>", c.JID)
+		}
+	})
+	g.Run(t, "Z02 another's roster", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		g.Victim.Send("<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='friend@localhost' name='secret'/></query></iq>")
+		g.Victim.Want("<iq type='result' id='r'/>")
+		roster(t, g.Victim) // it is told of changes from now on
+		for _, q := range []string{
+			"<iq type='get' id='q' to='%s'><query xmlns='jabber:iq:roster'/></iq>",
+			"<iq type='get' id='q' to='%s'><query xmlns='jabber:iq:roster' ver=''/></iq>",
+			"<iq type='set' id='q' to='%s'><query xmlns='jabber:iq:roster'><item jid='mallory@localhost' subscription='both'/></query></iq>",
+			"<iq type='set' id='q' to='%s'><query xmlns='jabber:iq:roster'><item jid='friend@localhost' subscription='remove'/></query></iq>",
+			"<iq type='set' id='q' to='%s'><x:query xmlns:x='jabber:iq:roster'><x:item jid='mallory@localhost'/></x:query></iq>",
+		} {
+			for _, to := range []string{bob, "BOB@localhost"} {
+				c.Send(q, to)
+				refused(t, c, bob, "forbidden")
+			}
+			c.Send(q, "localhost") // the server itself has none
+			refused(t, c, "localhost", "service-unavailable")
+		}
+		g.Untouched(t)
+		if n := roster(t, g.Victim); len(n.Find("query").Children) != 1 || n.Find("item").Attr("name") != "secret" {
+			t.Errorf("the roster is now %s", n)
+		}
+	})
+	g.Run(t, "Z03 forged push", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		before := items(roster(t, g.Victim))
+		c.Send("<iq type='set' id='push1' to='bob@localhost/desk'><query xmlns='jabber:iq:roster' ver='9'><item jid='mallory@localhost' subscription='both'/></query></iq>")
+		g.Victim.Want("<iq type='set' id='push1' from='%s'><query xmlns='jabber:iq:roster'/></iq>", c.JID) // RFC 6121 §2.1.6: by that it is known
+		g.Victim.Send("<iq type='result' id='push1' to='%s'/>", c.JID)
+		c.Want("<iq type='result' id='push1' from='bob@localhost/desk'/>")
+		if after := items(roster(t, g.Victim)); after != before {
+			t.Errorf("the roster was %s, and is %s", before, after)
+		}
+		// A genuine one has no from.
+		g.Victim.Send("<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='x@localhost'/></query></iq>")
+		g.Victim.Want("<iq type='set' from='-'><query xmlns='jabber:iq:roster'><item jid='x@localhost'/></query></iq>")
+		g.Victim.Want("<iq type='result' id='r'/>")
+	})
+	g.Run(t, "Z04 carbons", func(t *testing.T) {
+		// There are none yet: they are not offered, and who asks for them is told so.
+		c := g.Attacker(t, "ok")
+		c.Send("<iq type='set' id='q'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+		refused(t, c, me, "service-unavailable")
+		c.Send("<iq type='get' id='d' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+		if n := c.Must(); strings.Contains(n.String(), "urn:xmpp:carbons:2") {
+			t.Errorf("offered: %s", n)
+		}
+	})
+	g.Run(t, "Z05 forged carbon", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		for _, w := range []string{"received", "sent"} {
+			for _, to := range []string{bob, bob + "/desk"} {
+				c.Send("<message to='%s' type='chat' id='c'><%s xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>"+
+					"<message xmlns='jabber:client' from='alice@localhost/x' to='bob@localhost'><body>%s</body></message></forwarded></%[2]s></message>", to, w, xtest.Marker)
+				g.Victim.Want("<message from='%s' to='%s' id='c'><%s xmlns='urn:xmpp:carbons:2'/></message>", c.JID, to, w)
+			}
+		}
+	})
+	g.Run(t, "Z15 probe of a stranger", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		c.Send("<presence/>")
+		c.Want("<presence from='%s'/>", c.JID)
+		for _, to := range []string{bob, bob + "/desk", bob + "/none", "alice@localhost", "nobody@localhost", "alice@b.test", "localhost", "b.test"} {
+			c.Send("<presence type='probe' to='%s'/>", to)
+		}
+		c.Quiet()
+		g.Untouched(t)
+	})
+	g.Run(t, "Z15 approval nobody asked for", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		before := items(roster(t, g.Victim))
+		for _, typ := range []string{"subscribed", "unsubscribed", "unsubscribe"} {
+			for _, to := range []string{bob, bob + "/desk"} {
+				c.Send("<presence type='%s' to='%s'/>", typ, to)
+			}
+		}
+		c.Barrier()
+		g.Untouched(t)
+		if after := items(roster(t, g.Victim)); after != before {
+			t.Errorf("the roster was %s, and is %s", before, after)
+		}
+		g.Victim.Send("<presence><status>only for friends</status></presence>")
+		g.Victim.Want("<presence from='bob@localhost/desk'/>")
+		c.Quiet()
+	})
+	g.Run(t, "Z15 directed presence and a reset", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		c.Send("<presence to='bob@localhost/desk'/><presence to='carol@localhost'/>")
+		g.Victim.Want("<presence from='%s' type='-'/>", c.JID)
+		carol.Want("<presence from='%s' type='-'/>", c.JID)
+		tcp := c.Conn.(*tls.Conn).NetConn().(*net.TCPConn)
+		tcp.SetLinger(0) // the end is a RST, not a FIN
+		tcp.Close()
+		g.Victim.Want("<presence from='%s' to='bob@localhost/desk' type='unavailable'/>", c.JID)
+		carol.Want("<presence from='%s' to='carol@localhost' type='unavailable'/>", c.JID)
+	})
+	g.Run(t, "Z16 who exists", func(t *testing.T) {
+		// alice is an account that nobody is connected to, bob one with a session; there is no nobody.
+		c := g.Attacker(t, "ok")
+		answer := func(t *testing.T, name, resource, format string) string {
+			t.Helper()
+			c.Barrier()
+			since := c.Record()
+			jid := name + "@localhost" + resource
+			c.Send(format, jid)
+			c.Barrier()
+			return strings.ReplaceAll(maskBarrier(string(since())), name+"@", "NAME@")
+		}
+		for _, ns := range []string{
+			"http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items", "jabber:iq:last", "jabber:iq:version",
+			"urn:xmpp:time", "jabber:iq:register", "jabber:iq:roster", "vcard-temp", "urn:xmpp:blocking", "urn:xmpp:mam:2", "urn:example:x",
+		} {
+			el := "query"
+			if ns == "urn:xmpp:time" {
+				el = "time"
+			}
+			for _, typ := range []string{"get", "set"} {
+				for _, resource := range []string{"", "/gone"} {
+					same(t, answer, resource, fmt.Sprintf("<iq type='%s' id='q' to='%%s'><%s xmlns='%s'/></iq>", typ, el, ns))
+				}
+			}
+		}
+		for _, resource := range []string{"", "/gone"} {
+			same(t, answer, resource, "<iq type='get' id='q' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>")
+			same(t, answer, resource, "<iq type='set' id='q' to='%s'><query xmlns='jabber:iq:register'><remove/></query></iq>")
+			same(t, answer, resource, "<iq type='result' id='q' to='%s'/>")
+			for _, typ := range []string{"groupchat", "headline", "error"} {
+				same(t, answer, resource, "<message type='"+typ+"' id='q' to='%s'><subject>x</subject></message>")
+			}
+			for _, typ := range []string{"probe", "unavailable", "unsubscribe", "unsubscribed", "error"} {
+				same(t, answer, resource, "<presence type='"+typ+"' to='%s'/>")
+			}
+		}
+		g.Victim.Barrier() // headlines have reached him; that is what they are for
+	})
+	g.Run(t, "Z19 errors and results end", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		for _, to := range []string{"nobody@localhost", "nobody@localhost/x", "alice@localhost", "localhost", "nobody@b.test", "elsewhere.example", bob + "/none"} {
+			c.Send("<iq type='result' id='q' to='%s'/><iq type='error' id='q' to='%[1]s'><error type='cancel'><gone xmlns='%s'/></error></iq>", to, stErr)
+			c.Send("<message type='error' id='q' to='%s'><error type='cancel'><gone xmlns='%s'/></error></message><presence type='error' id='q' to='%[1]s'/>", to, stErr)
+		}
+		c.Quiet()
+		g.Untouched(t)
+	})
+}
+
+// items are those of a roster, in an order of our own: the server's is whatever it is.
+func items(roster *xtest.Node) string {
+	var all []string
+	for _, it := range roster.Find("query").Children {
+		all = append(all, it.String())
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+// same fails the test unless a question is answered alike for an account without a session, with one, and for none.
+func same(t *testing.T, answer func(t *testing.T, name, resource, format string) string, resource, format string) {
+	t.Helper()
+	nobody := answer(t, "nobody", resource, format)
+	for _, name := range []string{"alice", "bob"} {
+		if got := answer(t, name, resource, format); got != nobody {
+			t.Errorf("%s\n%s%s: %s\nnobody: %s", format, name, resource, got, nobody)
+		}
+	}
+}
+
+// maskBarrier takes the answer to a Barrier out of what has arrived.
+func maskBarrier(s string) string {
+	if i := strings.LastIndex(s, "<iq "); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// TestAttackRemoval is what an account that its owner removes leaves behind.
+func TestAttackRemoval(t *testing.T) {
+	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: weakKeys + "[modules.mod_register]\nallow_registration = true\n"})
+	s.AddUsers("ann@localhost", "friend@localhost")
+	t.Run("Z30 removed account", func(t *testing.T) {
+		ann, friend := s.Online(t, "ann@localhost/r"), s.Online(t, "friend@localhost/r")
+		befriend(t, friend, ann)
+		befriend(t, ann, friend)
+		sleeper := s.Login(t, "ann@localhost/sleeper")
+		sleeper.EnableSM("")
+		sleeper.Cut()
+		ann.Barrier()
+		ann.Send("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>")
+		ann.WantStreamError("not-authorized")
+		friend.Want("<presence from='ann@localhost/r' type='unavailable'/>")
+		c := s.Secure(t, "localhost")
+		c.Send("%s", register("ann"))
+		c.Want("<iq type='error' id='reg'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		if out, errs, code := s.Run(xtest.Password+"\n", "user", "add", "ann@localhost"); code != 0 { // the admin decides
+			t.Fatalf("%s%s", out, errs)
+		}
+		if _, n := sleeper.TryResume(t, "ann"); n.Name.Local != "failed" {
+			t.Errorf("the session could be resumed: %s", n)
+		}
+		again := s.Login(t, "ann@localhost/new")
+		again.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+		again.Want("<iq type='result' id='r'><query xmlns='jabber:iq:roster'><none name='item'/></query></iq>")
+		again.Want("<presence from='ann@localhost/new'/>")
+		again.Quiet()
+		friend.Quiet() // the new ann is a stranger
+	})
+}
