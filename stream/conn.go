@@ -18,6 +18,7 @@ type Options struct {
 	WriteBuffer  int           // bytes that may wait for a slow peer; beyond it Queue fails with ErrSlow; 0: 1 MiB
 	Rate, Burst  int           // bytes a second read in the long run, and at once; 0: no limit
 	StanzaTime   time.Duration // from a stanza's first byte to its last; 0: no limit
+	Blanks       int           // bytes of white space between elements, in all, until SetLimits; 0: no limit
 }
 
 // What Options has where it says nothing.
@@ -62,6 +63,7 @@ type readState struct {
 	again    bool     // it is not the first on this connection
 	readErr  error
 	stanzaBy time.Time // when the incomplete element must be complete; zero: there is none
+	blank    int       // bytes of white space between elements so far, while they are limited
 	tokens   float64   // bytes that may be read at once
 	counted  time.Time // when tokens was last right
 	rated    *limits   // what tokens are counted for
@@ -91,6 +93,7 @@ type writeState struct {
 type limits struct {
 	scan        stanza.Limits
 	rate, burst int
+	blanks      int
 }
 
 // NewConn takes over a connection. What is neither a *net.TCPConn nor has its SyscallConn works too, but each write costs
@@ -106,7 +109,7 @@ func NewConn(nc net.Conn, o Options) *Conn {
 	c.wire = newWire(nc, o.WriteTimeout, c)
 	c.r = c.wire
 	c.maxOut = o.WriteBuffer
-	c.lim.Store(&limits{o.Limits, o.Rate, o.Burst})
+	c.lim.Store(&limits{o.Limits, o.Rate, o.Burst, o.Blanks})
 	return c
 }
 
@@ -133,8 +136,9 @@ func (c *Conn) setDeadline(t time.Time) {
 	}
 }
 
-// SetLimits changes the scanner's limits, after login. They hold from the next element on.
-func (c *Conn) SetLimits(l stanza.Limits, rate, burst int) { c.lim.Store(&limits{l, rate, burst}) }
+// SetLimits changes the scanner's limits, after login. They hold from the next element on. White space is not limited any
+// more: it is how clients keep a connection alive (RFC 6120 §4.6.1).
+func (c *Conn) SetLimits(l stanza.Limits, rate, burst int) { c.lim.Store(&limits{l, rate, burst, 0}) }
 
 // Restart prepares for a new stream header on the same connection (RFC 6120 §4.3.3). Bytes already buffered are kept:
 // clients pipeline.

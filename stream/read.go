@@ -111,6 +111,13 @@ func (c *Conn) scan(rd *reader) {
 	}
 	rd.off += rd.n
 	rd.err = nil
+	if max := c.lim.Load().blanks; max > 0 {
+		if c.blank += rd.n; c.blank > max {
+			rd.ahead, rd.partial = true, false
+			rd.err = &Error{Condition: "policy-violation", Text: "too much white space"}
+			return
+		}
+	}
 	if rd.partial = rd.off < len(rd.b); rd.partial {
 		c.begin()
 	}

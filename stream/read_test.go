@@ -229,6 +229,31 @@ func TestSizeLimit(t *testing.T) {
 	}
 }
 
+// White space is bounded before login, when it says nothing but costs work; after it, it keeps a connection alive.
+func TestBlanks(t *testing.T) {
+	o := testOptions()
+	o.Blanks = 10_000
+	conn, c := open(t, o)
+	blank := strings.Repeat(" \n", 2500)
+	read := func() error { _, err := conn.Read(); return err }
+	go io.WriteString(c, blank+"<a xmlns='b'/>"+blank+"<a xmlns='b'/>")
+	if read() != nil || read() != nil {
+		t.Fatal("what is allowed is refused")
+	}
+	conn.SetLimits(testLimits, 0, 0)
+	go io.WriteString(c, strings.Repeat(blank, 20)+"<a xmlns='b'/>")
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+
+	conn, c = open(t, o)
+	go io.WriteString(c, strings.Repeat(" ", 20_000))
+	var e *Error
+	if err := read(); !errors.As(err, &e) || e.Condition != "policy-violation" {
+		t.Error(err)
+	}
+}
+
 func TestHeaderTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := testOptions()
