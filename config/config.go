@@ -148,4 +148,6 @@ type Section struct {
 	Defaults any    // a struct with toml and doc tags, holding the defaults
 	// Check decodes and checks a section without keeping it; mistakes go to errs.
 	Check func(n *Node, errs *Errors)
+	// Across, if set, looks at what the hosts' sections say together; mistakes go to errs by AddIn.
+	Across func(c *Config, errs *Errors)
 }

@@ -46,6 +46,14 @@ func (e *Errors) Add(key, format string, args ...any) {
 	e.add(m)
 }
 
+// AddIn is Add for a key of any section, for those who look at several.
+func (e *Errors) AddIn(section *Node, key, format string, args ...any) {
+	before := e.at
+	e.at = section
+	e.Add(key, format, args...)
+	e.at = before
+}
+
 // addAt notes a mistake of a value of the file.
 func (e *Errors) addAt(n *Node, format string, args ...any) {
 	e.add(Mistake{Line: n.Line, Path: n.Path, Text: fmt.Sprintf(format, args...)})

@@ -99,6 +99,11 @@ func (c *Config) checkModules(known []Section, errs *Errors) {
 	for _, host := range slices.Sorted(maps.Keys(c.Hosts)) {
 		c.checkOverlays(c.Hosts[host], known, errs)
 	}
+	for _, s := range known {
+		if s.Across != nil {
+			s.Across(c, errs)
+		}
+	}
 }
 
 // checkOverlays checks the modules' sections of one host.

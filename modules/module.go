@@ -28,13 +28,16 @@ type XEP struct {
 	Note    string // what is not there, or ""
 }
 
-// Info describes a module. Name, Summary, Default and XEPs are the author's, the rest is filled by Define.
+// Info describes a module. Name, Summary, Default, XEPs, RFCs and CheckFile are the author's, the rest is filled by Define.
 type Info struct {
 	Name    string // mod_roster
 	Summary string // one line
 	Default bool   // on without a section in the file
 	XEPs    []XEP
 	RFCs    []string // "RFC 6121 §2"
+	// CheckFile, if set, looks at what the sections of all hosts say together. Those with mistakes of their own are not its
+	// matter.
+	CheckFile func(cfg *config.Config, errs *config.Errors)
 
 	Section config.Section
 	// Make decodes the section (nil: the defaults) and makes an instance; cfg is the decoded section, of type C.
@@ -48,7 +51,7 @@ type Info struct {
 // Define completes an Info with the module's typed configuration: C has toml and doc tags; if *C has a method
 // Check(*config.Errors), it runs after decoding.
 func Define[C any](in Info, defaults C, new func(C) Module) Info {
-	in.Section = config.Section{Name: in.Name, Defaults: defaults, Check: func(n *config.Node, errs *config.Errors) {
+	in.Section = config.Section{Name: in.Name, Defaults: defaults, Across: in.CheckFile, Check: func(n *config.Node, errs *config.Errors) {
 		config.Decode(n, defaults, errs)
 	}}
 	in.Make = func(n *config.Node, errs *config.Errors) (Module, any) {
