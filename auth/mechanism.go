@@ -42,6 +42,7 @@ type Identity struct {
 	Mechanism string
 	Resource  string // pinned by a certificate; empty: free
 	Details   any    // the mechanism's own, such as the certificate or token used
+	Made      bool   // the account was made by this very login, so its password is as new as the login
 }
 
 // The conditions of RFC 6120 §6.5.

@@ -119,7 +119,7 @@ func (c *client) admit(id auth.Identity) error {
 		return &auth.Failure{Condition: auth.TemporaryAuthFailure, Cause: err}
 	case acc.Disabled:
 		return &auth.Failure{Condition: auth.AccountDisabled} // RFC 6120 §6.5.2
-	case acc.PasswordChanged.After(c.n.looked):
+	case acc.PasswordChanged.After(c.n.looked) && !id.Made:
 		return &auth.Failure{Condition: auth.NotAuthorized, Cause: errors.New("c2s: the password has just changed")}
 	}
 	c.n.password = acc.PasswordChanged
@@ -153,8 +153,11 @@ func (c *client) letIn(a *attempt) {
 	if c.srv.o.Throttle != nil {
 		c.srv.o.Throttle.Success(c.visitor, c.ident.JID.String())
 	}
-	c.log().Info("login", "account", c.ident.JID.String(), "mechanism", c.ident.Mechanism,
-		"remote", c.remote(), "tls", c.tlsVersion())
+	args := []any{"account", c.ident.JID.String(), "mechanism", c.ident.Mechanism, "remote", c.remote(), "tls", c.tlsVersion()}
+	if refs := modules.CredentialsOf(c.ident.Details); len(refs) > 0 {
+		args = append(args, "credential", refs[0])
+	}
+	c.log().Info("login", args...)
 }
 
 // noted writes down when the account was used.
