@@ -24,6 +24,11 @@ func (c *client) bind(st *stanza.Stanza) error {
 		return fail(stanza.Err(stanza.BadRequest, "")) // RFC 6120 §8.2.3
 	}
 	wanted := st.Payload().ChildText("resource")
+	if pinned := c.ident.Resource; pinned != "" && wanted != "" {
+		if j, err := c.ident.JID.WithResource(wanted); err != nil || j.Resource() != pinned {
+			return fail(stanza.Err(stanza.NotAllowed, "the certificate is for another resource")) // XEP-0257 §3
+		}
+	}
 	s, e := c.openSession(wanted, nil, func(s *session) []byte {
 		var x stanza.XML
 		jid := x.Start("bind", "xmlns", stanza.NSBind).Leaf("jid", s.jid.String()).End().Bytes()

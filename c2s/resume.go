@@ -173,6 +173,9 @@ func (c *client) earlySM(st *stanza.Stanza) error {
 // client has not got. Without a session, failed says why. The caller goes on with resumed.
 func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed string) string) (s *session, failed string, err error) {
 	s, in, known := c.srv.resume.find(previd, c.ident.JID)
+	if s != nil && c.ident.Resource != "" && c.ident.Resource != s.jid.Resource() {
+		s, known = nil, false // XEP-0257 §3: not this certificate's
+	}
 	if s == nil {
 		if !known {
 			return nil, smFailed(stanza.ItemNotFound), nil
