@@ -17,7 +17,7 @@ var ErrNoCredential = errors.New("modules: no such credential")
 // Credential is something other than the password that lets a client into an account and can be taken back by itself: a
 // token, a certificate. It says what people may see of it and holds no secret.
 type Credential struct {
-	Kind string // that of the provider: "fast", "certificate", "token"
+	Kind string // that of the provider: KindCertificate, "fast", "token"
 	ID   string // names it within account and kind
 	Name string // the user's own name for it, or ""
 
@@ -34,6 +34,10 @@ type Credential struct {
 
 // Ref names the credential within its account, over all kinds.
 func (c Credential) Ref() string { return CredentialRef(c.Kind, c.ID) }
+
+// KindCertificate is the kind of certificates. Who logged in with one, or with what he got in such a session, knows no
+// password.
+const KindCertificate = "certificate"
 
 // Valid tells whether the credential lets anybody in at a time.
 func (c Credential) Valid(now time.Time) bool {

@@ -27,7 +27,7 @@ import (
 const ns = "urn:xmpp:saslcert:1"
 
 // Kind is that of certificates among the credentials of an account.
-const Kind = "certificate"
+const Kind = modules.KindCertificate
 
 // Config is [modules.mod_client_certs].
 type Config struct {

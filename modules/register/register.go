@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
@@ -166,8 +168,8 @@ func (m *module) changePassword(ctx context.Context, q *modules.IQ) error {
 		return stanza.Err(stanza.NotAllowed, "passwords cannot be changed from a client")
 	case m.cfg.RequireEncryption && info.TLS == nil:
 		return stanza.Err(stanza.NotAuthorized, "changing a password needs TLS")
-	case info.Mechanism == "EXTERNAL":
-		// XEP-0257 §5.2: who has the device's certificate does not thereby have the account.
+	case info.Mechanism == "EXTERNAL", byCertificate(info.Details):
+		// XEP-0257 §5.2: who has the device's certificate, or a token got with it, does not thereby have the account.
 		return stanza.Err(stanza.NotAuthorized, "log in with the password to change it")
 	}
 	username, password := q.Payload.ChildText("username"), q.Payload.ChildText("password")
@@ -186,6 +188,11 @@ func (m *module) changePassword(ctx context.Context, q *modules.IQ) error {
 	}
 	m.h.Log.Info("password changed", "account", j.String(), "id", q.Origin.ID())
 	return nil
+}
+
+// byCertificate tells whether a login goes back to a certificate.
+func byCertificate(details any) bool {
+	return slices.ContainsFunc(modules.CredentialsOf(details), func(ref string) bool { return strings.HasPrefix(ref, modules.CredentialRef(modules.KindCertificate, "")) })
 }
 
 // remove deletes the account of the session that asks, answers, and then ends that session too (XEP-0077 §3.2).

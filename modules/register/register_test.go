@@ -259,6 +259,7 @@ func TestPasswordPolicy(t *testing.T) {
 		{"no TLS", "", func(i *modules.SessionInfo) { i.TLS = nil }, nil, stanza.NotAuthorized},
 		{"no TLS needed", "[modules.mod_register]\nrequire_encryption = false\n", func(i *modules.SessionInfo) { i.TLS = nil }, nil, "ok"},
 		{"certificate", "", func(i *modules.SessionInfo) { i.Mechanism = "EXTERNAL" }, nil, stanza.NotAuthorized},
+		{"token got with a certificate", "", func(i *modules.SessionInfo) { i.Mechanism, i.Details = "HT", token{} }, nil, stanza.NotAuthorized},
 		{"not allowed", "[modules.mod_register]\nallow_password_change = false\n", nil, nil, stanza.NotAllowed},
 		{"refused", "", nil, fmt.Errorf("%w: x is in a dictionary", auth.ErrPolicy), stanza.NotAcceptable},
 		{"disk full", "", nil, storage.ErrFull, stanza.ResourceConstraint},
@@ -376,3 +377,8 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// token are the details of a login with a token that was got in a session with a certificate.
+type token struct{}
+
+func (token) Credentials() []string { return []string{"fast:1", "certificate:2"} }
