@@ -60,7 +60,7 @@ func (s *Server) Serve(t testing.TB, as *syscall.SysProcAttr) (stderr string, co
 	t.Helper()
 	cmd := exec.Command(Binary(t), "serve", "-config", s.Config)
 	cmd.SysProcAttr = as
-	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
+	cmd.Env = append(os.Environ(), raceOptions)
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func XmppdAs(t testing.TB, as *syscall.SysProcAttr, env []string, dir, stdin str
 	t.Helper()
 	cmd := exec.Command(Binary(t), args...)
 	cmd.SysProcAttr, cmd.Dir = as, dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), raceOptions), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	if err := cmd.Start(); err != nil {

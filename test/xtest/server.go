@@ -55,6 +55,10 @@ func Binary(t testing.TB) string {
 	return binary
 }
 
+// raceOptions is for the environment of binaries with the race detector: a race ends them, and their end does not take a
+// second longer.
+const raceOptions = "GORACE=halt_on_error=1 exitcode=66 atexit_sleep_ms=10"
+
 // Cleanup removes what Binary made; TestMain calls it last.
 func Cleanup() {
 	if binary != "" {
@@ -154,7 +158,7 @@ func (s *Server) Start(o Options) {
 	s.t.Helper()
 	args := append(append([]string{}, o.Prefix...), Binary(s.t), "serve", "-config", s.Config)
 	s.cmd = exec.Command(args[0], args[1:]...)
-	s.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66"), o.Env...)
+	s.cmd.Env = append(append(os.Environ(), raceOptions), o.Env...)
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -289,6 +293,7 @@ func Xmppd(t testing.TB, stdin string, args ...string) (stdout, stderr string, c
 	ctx, cancel := context.WithTimeout(context.Background(), 3*Wait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd.Env = append(os.Environ(), raceOptions)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	err := cmd.Run()
