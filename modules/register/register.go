@@ -76,6 +76,7 @@ type module struct {
 func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h = h
 	h.Hooks.UserDeleted.On(modules.Keep, m.keepName)
+	modules.Provide[Names](h, m)
 	if m.cfg.AllowRegistration {
 		m.rate = newRate(m.cfg.RegistrationsPerHour)
 		h.IQ(modules.Preauth, ns, m.beforeLogin)
@@ -192,7 +193,9 @@ func (m *module) changePassword(ctx context.Context, q *modules.IQ) error {
 
 // byCertificate tells whether a login goes back to a certificate.
 func byCertificate(details any) bool {
-	return slices.ContainsFunc(modules.CredentialsOf(details), func(ref string) bool { return strings.HasPrefix(ref, modules.CredentialRef(modules.KindCertificate, "")) })
+	return slices.ContainsFunc(modules.CredentialsOf(details), func(ref string) bool {
+		return strings.HasPrefix(ref, modules.CredentialRef(modules.KindCertificate, ""))
+	})
 }
 
 // remove deletes the account of the session that asks, answers, and then ends that session too (XEP-0077 §3.2).
@@ -249,6 +252,15 @@ func (m *module) keepName(ctx context.Context, j stanza.JID) {
 		m.h.Log.Error("name of a deleted account not kept", "account", j.String(), "err", err)
 	}
 }
+
+// Names is a service for modules that make accounts for clients: the names that are not to be had.
+type Names interface {
+	// Kept tells whether a name is that of an account deleted not long ago.
+	Kept(ctx context.Context, local string) (bool, error)
+}
+
+// Kept implements Names.
+func (m *module) Kept(ctx context.Context, local string) (bool, error) { return m.kept(ctx, local) }
 
 // kept tells whether a name is that of an account deleted not long ago, and forgets names whose time is over.
 func (m *module) kept(ctx context.Context, local string) (bool, error) {
