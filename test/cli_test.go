@@ -18,6 +18,8 @@ var commands = map[string][][]string{
 	"check":   {{"everything"}, {"config", "tls"}, {"-nonsense"}},
 	"user":    {{}, {"make", "a@localhost"}, {"add"}, {"add", "a@localhost", "b@localhost"}, {"list", "a", "b"}, {"import", "file"}, {"passwd"}, {"delete"}, {"enable"}, {"disable"}},
 	"session": {{}, {"kill"}, {"close"}, {"list", "a", "b"}, {"close", "a", "b"}},
+	"device":  {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
+	"cert":    {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
 	"modules": {{"list"}, {"-hook"}},
 	"reload":  {{"now"}, {"-dry"}},
 	"version": {{"-nonsense"}, {"-config"}},

@@ -31,6 +31,10 @@ func (s *server) adminAPI() http.Handler {
 	handle(mux, "POST /v1/users/{what}", s.apiUser)
 	handle(mux, "GET /v1/sessions", s.apiSessions)
 	handle(mux, "POST /v1/sessions/close", s.apiCloseSessions)
+	handle(mux, "GET /v1/devices", s.apiDevices)
+	handle(mux, "POST /v1/devices/revoke", s.apiRevokeDevice)
+	handle(mux, "GET /v1/certs", s.apiCerts)
+	handle(mux, "POST /v1/certs/revoke", s.apiRevokeCert)
 	handle(mux, "GET /v1/modules", s.apiModules)
 	handle(mux, "POST /v1/reload", s.apiReload)
 	return mux

@@ -30,7 +30,7 @@ type command struct {
 
 // commands are shown in this order.
 var commands = []*command{
-	serveCommand, checkCommand, userCommand, sessionCommand, modulesCommand, reloadCommand, versionCommand,
+	serveCommand, checkCommand, userCommand, sessionCommand, deviceCommand, certCommand, modulesCommand, reloadCommand, versionCommand,
 }
 
 // call is one use of a command.
