@@ -23,6 +23,9 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 	st := ev.Stanza.Clone()
 	st.SetFrom(full)
 	available := st.Type == stanza.TypeNone
+	if !available && len(l.items) == 0 {
+		l = m.parting(s, l)
+	}
 	news := available || ev.Was != nil // that a session which never was available is not: nobody thought so
 	if news {
 		for _, j := range l.readers {

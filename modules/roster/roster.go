@@ -82,6 +82,8 @@ type module struct {
 	cache *cache
 	locks [stripes]sync.Mutex // an account's changes, by stripe of its name
 	ids   atomic.Uint64       // of pushes
+
+	former sync.Map // localpart: *list of an account that was deleted a moment ago
 }
 
 func newModule(c Config) *module {

@@ -137,25 +137,3 @@ func request(st *stanza.Stanza, contact, owner stanza.JID) []byte {
 func (m *module) send(ctx context.Context, t stanza.Type, owner, contact stanza.JID) {
 	m.h.Router.Route(ctx, modules.NewPacket(stanza.New(stanza.KindPresence, t, "", owner, contact, nil)))
 }
-
-// userDeleted ends all that was between a deleted account and others, so that nobody goes on asking for it, and forgets
-// the roster (XEP-0077 §3.2).
-func (m *module) userDeleted(ctx context.Context, owner stanza.JID) {
-	owner = owner.Bare()
-	l, err := m.drop(ctx, owner.Local())
-	if err != nil {
-		m.h.Log.Error("roster of a deleted account not removed", "user", owner.Local(), "err", err)
-		return
-	}
-	for _, it := range l.items {
-		m.part(ctx, owner, it)
-	}
-}
-
-// userCreated makes sure that a new account begins with nothing: a crash may have come between the end of an older one
-// of that name and the end of its roster.
-func (m *module) userCreated(ctx context.Context, owner stanza.JID) {
-	if _, err := m.drop(ctx, owner.Local()); err != nil {
-		m.h.Log.Error("roster of a former account not removed", "user", owner.Local(), "err", err)
-	}
-}

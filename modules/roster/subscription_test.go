@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/modtest"
 	"github.com/xmppd/xmppd/stanza"
 )
@@ -392,6 +393,31 @@ func TestRequestBounces(t *testing.T) {
 }
 
 // XEP-0077 §3.2: those who knew a deleted account hear that it is gone, and nothing of it is left for the next of that name.
+// TestUserDeletedWhileLeaving: a session that is on its way out when the account goes has its contacts told, once.
+func TestUserDeletedWhileLeaving(t *testing.T) {
+	h := newHost(t)
+	ctx := context.Background()
+	gone := stanza.New(stanza.KindPresence, stanza.TypeUnavailable, "", stanza.JID{}, stanza.JID{}, nil)
+	leaving, here, b := h.login(alice+"/leaving"), h.login(alice+"/here"), h.login(bob+"/two")
+	h.mutual(alice, bob)
+	b.Sent()
+	was := leaving.Presence()
+	h.Router.Remove(leaving) // its last presence is still to come
+	if err := h.Users.Delete(ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	h.m.presence(ctx, modules.Presence{Session: leaving, Stanza: gone, Was: was})
+	here.Close(nil)
+	equal(t, "bob hears", presences(b.Sent()), "unsubscribe alice@a.test > bob@a.test", "unavailable alice@a.test/here > bob@a.test",
+		"unsubscribed alice@a.test > bob@a.test", "unavailable alice@a.test/leaving > bob@a.test")
+	// Who gets the name afterwards has nothing to do with it.
+	if err := h.Users.Create(ctx, "alice", "correct horse"); err != nil {
+		t.Fatal(err)
+	}
+	h.login(alice + "/new").Close(nil)
+	equal(t, "bob hears", presences(b.Sent()))
+}
+
 func TestUserDeleted(t *testing.T) {
 	h := newHost(t)
 	ctx := context.Background()
