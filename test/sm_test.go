@@ -50,13 +50,13 @@ func TestResumption(t *testing.T) {
 	t.Run("offered after login", func(t *testing.T) {
 		s.AddUsers("offer@localhost")
 		c := s.Dial(t)
-		if f := c.Open(); f.Find("sm") != nil {
+		if f := c.Open(); f.Child("sm") != nil {
 			t.Errorf("offered in clear: %s", f)
 		}
-		if f := c.StartTLS(); f.Find("sm") != nil {
+		if f := c.StartTLS(); f.Child("sm") != nil {
 			t.Errorf("offered before login: %s", f)
 		}
-		if f := c.Auth(sasl.Plain, "offer", xtest.Password); f.Find("sm") == nil {
+		if f := c.Auth(sasl.Plain, "offer", xtest.Password); f.Child("sm") == nil {
 			t.Errorf("not offered: %s", f)
 		}
 	})
