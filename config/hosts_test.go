@@ -134,7 +134,7 @@ certificates = "/no/such/directory"
 [modules.mod_keystore]
 [[host_config]]
 host = "elsewhere.example"
-modules.mod_sasl2_fast = {}
+modules.mod_auth_token = {}
 `), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ modules.mod_sasl2_fast = {}
 		`f:4: tls.certificates: /no/such/directory: there is no such file; hosts get self-signed certificates (tls.self_signed)`,
 		`f:5: modules.mod_keystore: recognised, but not available in this version: the section has no effect`,
 		`f:6: host_config "elsewhere.example": the host is not in general.hosts (line 2): it is not served, and the section has no effect`,
-		`f:8: host_config "elsewhere.example" modules.mod_sasl2_fast: recognised, but not available in this version: the section has no effect`,
+		`f:8: host_config "elsewhere.example" modules.mod_auth_token: recognised, but not available in this version: the section has no effect`,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

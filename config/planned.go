@@ -16,7 +16,6 @@ func Planned() []Section {
 			Validity:       ValidityPeriods{Access: Validity{1, "hours"}, Refresh: Validity{25, "days"}},
 			RequireAccount: true,
 		}),
-		planned("mod_sasl2_fast", FAST{TTL: 21 * 24 * 60 * minutes, MinTTL: 24 * 60 * minutes}),
 	}
 }
 
@@ -38,7 +37,7 @@ func withPlanned(modules []Section) []Section {
 // warnPlanned says that a section has no effect.
 func (c *Config) warnPlanned(s Section, n *Node) {
 	switch s.Defaults.(type) {
-	case Keystore, AuthToken, FAST:
+	case Keystore, AuthToken:
 		c.warn(n, "recognised, but not available in this version: the section has no effect")
 	}
 }
@@ -126,21 +125,6 @@ func (a *AuthToken) Check(errs *Errors) {
 	}
 	if a.TokenSecret != "" && a.OTPSeed == "" {
 		errs.Add("token_secret", "needs otp_seed")
-	}
-}
-
-// FAST is [modules.mod_sasl2_fast].
-type FAST struct {
-	TTL    Duration `toml:"sasl2_fast_token_ttl" doc:"how long a token is valid"`
-	MinTTL Duration `toml:"sasl2_fast_token_min_ttl" doc:"a token older than this is replaced at the next login"`
-}
-
-// Check checks what the types do not say.
-func (f *FAST) Check(errs *Errors) {
-	if f.TTL <= 0 {
-		errs.Add("sasl2_fast_token_ttl", "must be more than 0")
-	} else if f.MinTTL >= f.TTL {
-		errs.Add("sasl2_fast_token_min_ttl", "must be shorter than sasl2_fast_token_ttl, which is %q, is %q", f.TTL, f.MinTTL)
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"github.com/xmppd/xmppd/modules/caps"
 	"github.com/xmppd/xmppd/modules/clientcerts"
 	"github.com/xmppd/xmppd/modules/contacts"
+	"github.com/xmppd/xmppd/modules/devices"
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/entitytime"
+	"github.com/xmppd/xmppd/modules/fast"
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/limits"
 	"github.com/xmppd/xmppd/modules/offline"
@@ -35,5 +37,7 @@ var Modules = []modules.Info{
 	contacts.Info,
 	register.Info,
 	clientcerts.Info,
+	fast.Info,
 	limits.Info,
+	devices.Info,
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // folder is where a module lives, where that is not its name without mod_.
-var folder = map[string]string{"mod_time": "entitytime"}
+var folder = map[string]string{"mod_time": "entitytime", "mod_sasl2_fast": "fast"}
 
 var tomlBlock = regexp.MustCompile("(?s)```toml\n(.*?)```")
 
