@@ -167,12 +167,13 @@ func TestResumption(t *testing.T) {
 	})
 	t.Run("time is over, nobody else there", func(t *testing.T) {
 		c, friend := pair(t, " max='1'")
-		c.Cut()
 		for _, typ := range []string{"chat", "normal", "headline", "groupchat"} {
 			friend.Send("<message to='%s' type='%s' id='%[2]s'><body>x</body></message>", c.JID, typ)
 		}
 		friend.Send("<message to='%s' type='chat' id='bare'><body>x</body></message>", bareOf(c.JID))
 		friend.Send("<iq to='%s' type='get' id='q'><query xmlns='urn:example:x'/></iq><iq to='%[1]s' type='result' id='p'/>", c.JID)
+		friend.Quiet()
+		c.Cut()
 		gone(t, friend, c)
 		// What is bounced comes behind the presence: the session is gone when it is given back.
 		friend.Want("<message type='error' id='groupchat' from='%s'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>", c.JID)
@@ -193,24 +194,15 @@ func TestResumption(t *testing.T) {
 		c, friend := pair(t, " max='1'")
 		other := s.Online(t, bareOf(c.JID)+"/other")
 		friend.Want("<presence from='%s'/>", other.JID)
-		c.Cut()
 		friend.Send("<message to='%s' type='chat' id='m1'><body>1</body></message><message to='%[1]s' type='chat' id='m2'><body>2</body></message>", c.JID)
+		friend.Quiet()
+		c.Cut()
 		gone(t, friend, c)
 		other.Want("<presence type='unavailable' from='%s'/>", c.JID)
 		other.Want("<message id='m1' from='%s'/>", friend.JID)
 		other.Want("<message id='m2' from='%s'/>", friend.JID)
 		friend.Quiet()
 		other.Quiet()
-	})
-	t.Run("back in time", func(t *testing.T) {
-		// The clock of a session that came back and left again begins anew.
-		c, friend := pair(t, " max='2'")
-		c.Cut()
-		c = c.Resume(t)
-		c.Cut()
-		c = c.Resume(t)
-		c.Barrier()
-		friend.Quiet()
 	})
 }
 
@@ -257,7 +249,7 @@ func TestResumptionLimits(t *testing.T) {
 				ids = append(ids, n.Attr("id"))
 			}
 		}
-		slices.Sort(ids)
+		slices.Sort(ids) // what came while the session ended may be before what it gives back; the stamps tell
 		if want := []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"}; !slices.Equal(ids, want) {
 			t.Errorf("got %v, wanted each message once", ids)
 		}
