@@ -49,6 +49,7 @@ func (s *session) endIf(e *stream.Error, ok func() bool) {
 
 // depart is end but for what the client has not acknowledged, which it returns.
 func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (left []unacked) {
+	s.hurry(ok)
 	s.run.Lock()
 	defer s.run.Unlock()
 	s.mu.Lock()
@@ -76,6 +77,16 @@ func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (
 	}
 	s.vanish(ctx)
 	return left
+}
+
+// hurry goes before run is locked to end a session or to move it. Who holds run may be waiting, for as long as the write
+// timeout, for this very client to read: see yield.
+func (s *session) hurry(ok func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.client; c != nil && ok() {
+		c.sc.Hurry()
+	}
 }
 
 func (s *session) isClosed() bool {

@@ -182,6 +182,7 @@ func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed
 		}
 		return nil, goneFailed(in), nil
 	}
+	s.hurry(func() bool { return s.client != c })
 	s.run.Lock() // what the old connection is handling is counted first
 	s.mu.Lock()
 	m := s.sm

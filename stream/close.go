@@ -55,7 +55,7 @@ func (c *Conn) linger() {
 	defer c.Abort()
 	limit := time.Now().Add(closeTime)
 	ctx, cancel := context.WithDeadline(context.Background(), limit)
-	err := c.WaitBelow(ctx, 0)
+	err := c.waitBelow(ctx, 0, true)
 	cancel()
 	if err != nil {
 		return // gone, or it takes nothing

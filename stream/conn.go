@@ -37,7 +37,7 @@ type Header struct {
 }
 
 // Conn is one XML stream on a connection. Read methods belong to one goroutine; Queue, Flush, SetReadDeadline, SetLimits,
-// CloseWith and Abort may be called from any.
+// Hurry, CloseWith and Abort may be called from any.
 type Conn struct {
 	ns         string
 	stanzaTime time.Duration
@@ -81,6 +81,7 @@ type writeState struct {
 	greeted  bool       // our header is sent
 	asked    stanza.JID // the host that the peer's header asks for
 	closed   bool
+	hurried  bool  // nobody waits for the peer any more, but for closing
 	cause    error // why the connection was given up, where it was not the caller
 	tls      *tls.Conn
 	batch    *Batch        // who has the connection already

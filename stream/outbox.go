@@ -124,12 +124,25 @@ func (c *Conn) Waiting() int {
 }
 
 // WaitBelow flushes, then waits until no more than n bytes wait for the peer. It is for those who produce much for this
-// one peer on its own behalf, such as offline messages; nobody else may wait for a peer.
-func (c *Conn) WaitBelow(ctx context.Context, n int) error {
+// one peer on its own behalf, such as offline messages; nobody else may wait for a peer. It fails with ErrClosed after
+// Hurry.
+func (c *Conn) WaitBelow(ctx context.Context, n int) error { return c.waitBelow(ctx, n, false) }
+
+// Hurry is called before a connection is given up by somebody who has to wait for those who wait for its peer: they go on
+// at once.
+func (c *Conn) Hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hurried = true
+	c.wake()
+}
+
+// waitBelow is WaitBelow; last says that it is closing that waits.
+func (c *Conn) waitBelow(ctx context.Context, n int, last bool) error {
 	c.Flush()
 	for {
 		c.mu.Lock()
-		if c.closed {
+		if c.closed || c.hurried && !last {
 			c.mu.Unlock()
 			return ErrClosed
 		}

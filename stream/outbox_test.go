@@ -311,6 +311,17 @@ func TestWaitBelow(t *testing.T) {
 			t.Error(err)
 		}
 		queue(t, conn, t.Context(), "y")
+		time.AfterFunc(time.Second, conn.Hurry)
+		for range 2 {
+			if err := conn.WaitBelow(t.Context(), 0); err != ErrClosed {
+				t.Error(err)
+			}
+		}
+		go io.ReadFull(b, make([]byte, 1))
+		if err := conn.waitBelow(t.Context(), 0, true); err != nil { // closing still waits
+			t.Error(err)
+		}
+		queue(t, conn, t.Context(), "z")
 		time.AfterFunc(time.Second, conn.Abort)
 		if err := conn.WaitBelow(t.Context(), 0); err != ErrClosed {
 			t.Error(err)
