@@ -603,12 +603,15 @@ func TestParent(t *testing.T) {
 	d := newDevice(t, h, "c")
 	get := func() string {
 		token, _ := d.finish(d.login("<request-token xmlns='urn:xmpp:fast:0' mechanism='"+none+"'/>"),
-			auth.Identity{JID: alice, Mechanism: "EXTERNAL", Details: cert})
+			auth.Identity{JID: alice, Mechanism: "EXTERNAL", Resource: "pinned", Details: cert})
 		return token
 	}
 	token := get()
 	l := d.login("<request-token xmlns='urn:xmpp:fast:0' mechanism='" + none + "'/>")
 	id, condition := d.exchange(l, "alice", none, token)
+	if id.Resource != "pinned" { // XEP-0257 §3
+		t.Errorf("the resource %q", id.Resource)
+	}
 	if refs := modules.CredentialsOf(id.Details); condition != "" || strings.Join(refs, " ") != "fast:c certificate:x" {
 		t.Fatalf("%s %q", condition, refs)
 	}

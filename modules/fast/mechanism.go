@@ -53,8 +53,9 @@ type Login struct {
 	client      string
 	mech        string
 	parents     []string
-	old         bool // the token is to be replaced
-	invalidated bool // the client wanted it to be
+	resource    string // the only one that the client may have; "": any
+	old         bool   // the token is to be replaced
+	invalidated bool   // the client wanted it to be
 }
 
 // Credentials implements modules.CredentialUser.
@@ -104,7 +105,7 @@ func (t *ht) step(x *auth.Exchange, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id.Details = login
+	id.Details, id.Resource = login, login.resource
 	x.SetIdentity(id)
 	return responder(token, binding), nil
 }
@@ -171,13 +172,13 @@ func (m *module) login(ctx context.Context, r request, now time.Time) (token str
 	case !known || s == nil:
 		return "", nil, errWrong
 	}
-	l = &Login{client: r.client, mech: r.mech, parents: s.Parents, invalidated: r.invalidate,
+	l = &Login{client: r.client, mech: r.mech, parents: s.Parents, resource: s.Resource, invalidated: r.invalidate,
 		old: now.Sub(s.Issued) > time.Duration(m.cfg.MinTTL)}
 	j, err := stanza.NewJID(r.local, m.h.Name, "")
 	if err != nil {
 		return "", nil, err
 	}
-	if alive, err := m.alive(ctx, j, s.Parents); err != nil {
+	if alive, err := m.alive(ctx, j, s.Parents, now); err != nil {
 		return "", nil, err
 	} else if !alive {
 		return "", nil, errExpired
@@ -186,7 +187,7 @@ func (m *module) login(ctx context.Context, r request, now time.Time) (token str
 }
 
 // alive tells whether all credentials are still good.
-func (m *module) alive(ctx context.Context, j stanza.JID, refs []string) (bool, error) {
+func (m *module) alive(ctx context.Context, j stanza.JID, refs []string, now time.Time) (bool, error) {
 	for _, ref := range refs {
 		c, err := modules.FindCredential(ctx, m.h, j, ref)
 		switch {
@@ -194,7 +195,7 @@ func (m *module) alive(ctx context.Context, j stanza.JID, refs []string) (bool, 
 			return false, nil
 		case err != nil:
 			return false, err
-		case c.Disabled:
+		case !c.Valid(now):
 			return false, nil
 		}
 	}

@@ -38,8 +38,9 @@ type slot struct {
 	Expires  time.Time `json:"expires"`
 	Used     time.Time `json:"used,omitzero"`
 	Count    uint64    `json:"count,omitempty"`
-	Parents  []string  `json:"parents,omitempty"` // refs of the credentials of the login that it was given at
-	Password time.Time `json:"password"`          // date of the account's password then
+	Parents  []string  `json:"parents,omitempty"`  // refs of the credentials of the login that it was given at
+	Resource string    `json:"resource,omitempty"` // the only one that they let the client have (XEP-0257 §3)
+	Password time.Time `json:"password"`           // date of the account's password then
 }
 
 func (c *client) slots() []*slot {
@@ -187,7 +188,7 @@ func (m *module) give(ctx context.Context, l *modules.Login, mech string, now ti
 		return strings.HasPrefix(ref, Kind+":")
 	})
 	s := &slot{Nonce: newNonce(), Mech: mech, Issued: now, Expires: now.Add(time.Duration(m.cfg.TTL)), Parents: parents,
-		Password: l.PasswordChanged}
+		Resource: l.Identity.Resource, Password: l.PasswordChanged}
 	err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
 		list, err := all(tx, local)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
@@ -218,7 +219,7 @@ func (m *module) give(ctx context.Context, l *modules.Login, mech string, now ti
 		return "", time.Time{}, err
 	}
 	// What it hangs on may have been revoked before it was stored.
-	alive, err := m.alive(ctx, j, parents)
+	alive, err := m.alive(ctx, j, parents, now)
 	if err != nil || !alive {
 		_, derr := m.drop(ctx, local, func(c *client) bool { return c.id == id })
 		return "", time.Time{}, errors.Join(err, derr)
