@@ -75,7 +75,7 @@ func readMeta(r io.ReaderAt, off int64) (m meta, ok bool) {
 
 // newChecker reads the meta pages of a file that nobody writes to, and refuses what is no database or cut short.
 func newChecker(f *os.File) (*checker, error) {
-	const remedy = "; it was left as it is: restore a backup (`xmppd restore FILE`), or move it away to begin with an empty one"
+	const remedy = "; it was left as it is: put a backup in its place (doc/operating.md), or move it away to begin with an empty one"
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, err

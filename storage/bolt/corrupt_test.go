@@ -370,7 +370,7 @@ func TestDamagedRecord(t *testing.T) {
 		content := bytes.ReplaceAll(whole, []byte("kkv"), []byte("kkw"))
 		path := filepath.Join(t.TempDir(), "x.db")
 		check(t, os.WriteFile(path, content, 0o600))
-		refused(t, path, storage.ErrCorrupt, "damaged", "xmppd restore")
+		refused(t, path, storage.ErrCorrupt, "damaged", "put a backup in its place")
 		s := openAt(t, path, Options{CheckBudget: -1})
 		_, err := s.Bucket("b").KV("kw").Get(t.Context(), []byte("key-bob"))
 		if !errors.Is(err, storage.ErrCorrupt) {

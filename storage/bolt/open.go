@@ -125,13 +125,13 @@ func checkClosed(path string, o Options) (clean bool, err error) {
 	err = c.run(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && !clean:
-		o.Log.Warn("storage: the server was not shut down; the check of its file did not end in time and goes no further; `xmppd verify` does it all",
+		o.Log.Warn("storage: the server was not shut down; the check of its file did not end in time and goes no further",
 			"file", path, "pages", c.pages)
 	case !clean:
 		o.Log.Info("storage: the server was not shut down; its file was checked", "file", path, "pages", c.pages, "damaged", c.damaged, "took", time.Since(start).Round(time.Millisecond))
 	}
 	if c.structure != nil {
-		return false, fmt.Errorf("storage: %s: %w; the file was left as it is: keep a copy of it and restore a backup (`xmppd restore FILE`)", path, c.structure)
+		return false, fmt.Errorf("storage: %s: %w; the file was left as it is: keep a copy of it and put a backup in its place (doc/operating.md)", path, c.structure)
 	}
 	for _, e := range c.records {
 		o.Log.Error("storage: a damaged record is not served", "file", path, "error", e)

@@ -97,12 +97,12 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("empty", func(t *testing.T) { // as a full disk leaves it
 		path := made(t)
 		check(t, os.Truncate(path, 0))
-		refused(t, path, ErrFormat, "empty", "xmppd restore")
+		refused(t, path, ErrFormat, "empty", "put a backup in its place")
 	})
 	t.Run("another program's", func(t *testing.T) {
 		path := made(t)
 		check(t, os.WriteFile(path, bytes.Repeat([]byte("SQLite format 3\x00"), 4096), 0o600))
-		refused(t, path, ErrFormat, "another program", "xmppd restore")
+		refused(t, path, ErrFormat, "another program", "put a backup in its place")
 	})
 	t.Run("short and another's", func(t *testing.T) {
 		path := made(t)
@@ -135,7 +135,7 @@ func TestOpenRefuses(t *testing.T) {
 			check(t, err)
 			size := int64(c.high) * int64(c.pageSize) * percent / 100
 			check(t, os.Truncate(path, size))
-			words := []string{"xmppd restore"}
+			words := []string{"put a backup in its place"}
 			if size > int64(2*c.pageSize) {
 				words = append(words, "cut short", fmt.Sprint(size))
 			}
