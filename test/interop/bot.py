@@ -66,6 +66,7 @@ def main():
     bot.enable_starttls = mode == "starttls"
     bot.enable_direct_tls = mode == "direct"
     bot.enable_plaintext = False
+    bot.certfile, bot.keyfile = os.environ.get("XMPPD_CERT"), os.environ.get("XMPPD_KEY")
     bot.ssl_context.check_hostname = True
     bot.ssl_context.verify_mode = ssl.CERT_REQUIRED
     bot.connect(host, int(port))
