@@ -622,6 +622,7 @@ func TestAttackLimitsOfAccounts(t *testing.T) {
 
 // TestAttackRate: reading slows down, nobody else notices, nothing is lost. R07.
 func TestAttackRate(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"a.test", "b.test", "c.test"}, Limits: "rate_c2s = \"1MiB\"\nburst_c2s = \"512KiB\"\n"})
 	elsewhere := []*xtest.Client{g.Online(t, "alice@b.test/x"), g.Online(t, "alice@c.test/x")}
 	for _, name := range []string{"R07 burst of 3 MB", "H08 other hosts"} {

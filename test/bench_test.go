@@ -1,0 +1,87 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/xmppd/xmppd/test/xtest"
+)
+
+// These benchmarks run the whole server. What they report is its CPU time for each message or login, which does not depend
+// on what the clients beside it cost; ns/op does. See doc/performance.md.
+
+func benchServer(b *testing.B, limits string) *xtest.Server {
+	if xtest.Race {
+		b.Skip("the race detector has a pace of its own")
+	}
+	s := xtest.New(b, xtest.Options{LogLevel: "info", Limits: "profile = \"off\"\n" + limits, Extra: "[auth]\nscram_hashes = [\"SHA-256\"]\n"})
+	s.AddUsers("alice@localhost", "bob@localhost")
+	return s
+}
+
+// BenchmarkServerChat is a chat message from one client to another, both under TLS, with all default modules: all six hops.
+// One at a time is what a conversation is; thirty-two show what is gained where more is on its way.
+func BenchmarkServerChat(b *testing.B) {
+	for _, managed := range []bool{false, true} {
+		for _, window := range []int{1, 32} {
+			name := fmt.Sprintf("window-%d", window)
+			if managed {
+				name += "-sm"
+			}
+			b.Run(name, func(b *testing.B) {
+				s := benchServer(b, "sm_queue = 100000\nsm_queue_size = \"64MiB\"\n")
+				alice, bob := s.Online(b, "alice@localhost/x"), s.Online(b, "bob@localhost/x")
+				if managed {
+					bob.Send("<enable xmlns='urn:xmpp:sm:3'/>")
+					bob.Want("<enabled xmlns='urn:xmpp:sm:3'/>")
+				}
+				one := "<message to='bob@localhost/x' type='chat' id='b4c1b9f0-5a0f-4f7e-9a43-5f0f8f9a1c11'><body>Wherefore art thou, Romeo?</body>" +
+					"<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>"
+				all := strings.Repeat(one, window)
+				taken := 0
+				b.ResetTimer()
+				from, n := s.CPU(b), 0
+				for b.Loop() {
+					alice.Send("%s", all)
+					n += window
+					for got := 0; got < window; {
+						switch bob.Must().Name.Local {
+						case "message":
+							got++
+							taken++
+						case "r":
+							bob.Send("<a xmlns='urn:xmpp:sm:3' h='%d'/>", taken)
+						}
+					}
+				}
+				b.ReportMetric(float64((s.CPU(b)-from).Microseconds())/float64(n), "server-µs/msg")
+				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+			})
+		}
+	}
+}
+
+// BenchmarkServerLogin is a connection by STARTTLS, a login with SCRAM-SHA-256-PLUS, a resource, presence, and the end.
+func BenchmarkServerLogin(b *testing.B) {
+	s := benchServer(b, "")
+	login := func() {
+		c := s.Secure(b, "localhost")
+		if n := c.TryScram(&xtest.Scram{Mechanism: "SCRAM-SHA-256-PLUS", User: "alice", Password: xtest.Password}); n.Name.Local != "success" {
+			b.Fatal(n)
+		}
+		c.Restart()
+		c.Open()
+		c.Bind("x")
+		c.Send("<presence/>")
+		c.Quit()
+		c.Conn.Close()
+	}
+	login()
+	from, n := s.CPU(b), 0
+	for b.Loop() {
+		login()
+		n++
+	}
+	b.ReportMetric(float64((s.CPU(b)-from).Microseconds())/float64(n), "server-µs/login")
+}
