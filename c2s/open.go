@@ -130,11 +130,11 @@ func (c *client) features() error {
 			n.conn.Bindings = nil // XEP-0440 §3: bindings without a mechanism for them look like an attack
 		}
 	}
-	return c.queue(func(dst []byte) []byte { return c.appendFeatures(dst, t, c.state) })
+	return c.queue(func(dst []byte) []byte { return c.appendFeatures(dst, t, c.state, false) })
 }
 
-// appendFeatures appends what may be negotiated in a state of the stream.
-func (c *client) appendFeatures(dst []byte, t *modules.Table, state stream.State) []byte {
+// appendFeatures appends what may be negotiated in a state of the stream; managed: XEP-0198 is on already.
+func (c *client) appendFeatures(dst []byte, t *modules.Table, state stream.State, managed bool) []byte {
 	conn := &c.n.conn
 	dst = append(dst, "<stream:features>"...)
 	if state&(stream.Secure|stream.Authenticated) == 0 && c.tlsConfig() != nil {
@@ -160,8 +160,10 @@ func (c *client) appendFeatures(dst []byte, t *modules.Table, state stream.State
 			"<session xmlns='"+stanza.NSSession+"'><optional/></session>"...)
 	}
 	if state&stream.Authenticated != 0 {
-		dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"+ // XEP-0198 §2
-			"<csi xmlns='"+stanza.NSCSI+"'/>"...) // XEP-0352 §4.1
+		if !managed {
+			dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"...) // XEP-0198 §2
+		}
+		dst = append(dst, "<csi xmlns='"+stanza.NSCSI+"'/>"...) // XEP-0352 §4.1
 	}
 	return append(dst, "</stream:features>"...)
 }

@@ -69,7 +69,7 @@ func (c *client) sasl2Success(a *attempt) error {
 	}
 	if b := l.Request.Child(nsBind2, "bind"); b != nil {
 		s, e := c.bind2(t, l, b, func(s *session, bound string) []byte {
-			return c.appendFeatures(success(s.jid, said+bound), t, c.state|stream.Bound)
+			return c.appendFeatures(success(s.jid, said+bound), t, c.state|stream.Bound, s.sm != nil)
 		})
 		if e == nil {
 			c.noted()
@@ -78,7 +78,7 @@ func (c *client) sasl2Success(a *attempt) error {
 		said += bindFailed(e)
 	}
 	err = c.queue(func(dst []byte) []byte {
-		return c.appendFeatures(append(dst, success(c.ident.JID, said)...), t, c.state)
+		return c.appendFeatures(append(dst, success(c.ident.JID, said)...), t, c.state, false)
 	})
 	if err == nil {
 		c.noted()
