@@ -18,6 +18,7 @@ type account struct {
 	jid, host, resource, password, addr, ca, mech string
 	direct                                        bool
 	roots                                         *x509.CertPool
+	env                                           []string // of a client that is a process
 }
 
 func (a account) bare() string { return strings.SplitN(a.jid, "/", 2)[0] }

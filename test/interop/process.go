@@ -62,5 +62,5 @@ func startSlixmpp(a account, say func(...string)) (bot, error) {
 func startXMPPJS(a account, say func(...string)) (bot, error) {
 	// Node is told the port by an address of the certificate's: it verifies the name that it connects to.
 	_, port, _ := strings.Cut(a.addr, ":")
-	return startProcess(say, []string{"NODE_EXTRA_CA_CERTS=" + a.ca}, "node", "js/bot.js", a.jid, a.password, "localhost:"+port, a.mode())
+	return startProcess(say, append([]string{"NODE_EXTRA_CA_CERTS=" + a.ca}, a.env...), "node", "js/bot.js", a.jid, a.password, "localhost:"+port, a.mode())
 }

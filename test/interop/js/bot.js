@@ -1,4 +1,6 @@
 // @xmpp/client as a client of xmppd. It takes commands as lines and tells what happens as lines; see ../interop_test.go.
+// With $XMPPD_FAST it keeps its id and its FAST token in that file, as an app does (XEP-0388 §2.3, XEP-0484).
+import { readFileSync, writeFileSync } from "node:fs";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
 
@@ -7,18 +9,41 @@ const [bare, resource] = jid.split("/");
 const [username, domain] = bare.split("@");
 const say = (...words) => console.log(words.join("\t"));
 
+const file = process.env.XMPPD_FAST;
+let kept = {};
+try {
+  kept = JSON.parse(readFileSync(file));
+} catch {
+  kept.id = crypto.randomUUID();
+}
+
 const xmpp = client({
   service: `${mode === "direct" ? "xmpps" : "xmpp"}://${addr}`,
   domain,
   resource,
   username,
   password,
+  userAgent: xml("user-agent", { id: kept.id }, xml("software", {}, "bot.js")),
 });
+if (file) {
+  xmpp.fast.fetchToken = async () => kept.token;
+  xmpp.fast.saveToken = async (token) => {
+    kept.token = token;
+    writeFileSync(file, JSON.stringify(kept));
+    say("token", token.mechanism);
+  };
+  xmpp.fast.deleteToken = async () => {
+    kept.token = null;
+    say("no token");
+  };
+}
 xmpp.reconnect.stop();
 
 xmpp.on("error", (err) => say("failed", String(err)));
 xmpp.on("offline", () => say("end"));
 xmpp.on("online", async (address) => {
+  // @xmpp/client is online before it has read that stream management is on: what it sends at once it does not count.
+  await new Promise(setImmediate);
   await xmpp.iqCaller.get(xml("query", "jabber:iq:roster"));
   await xmpp.send(xml("presence"));
   say("ready", address.toString(), "-", "-");
