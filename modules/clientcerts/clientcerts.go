@@ -53,6 +53,25 @@ func (c *Config) Check(errs *config.Errors) {
 	}
 }
 
+var defaults = Config{
+	RequireXMPPAddr: true, RemoveExpiredAfter: config.Duration(30 * 24 * time.Hour), MaxPerUser: 16, AllowListWhenRestricted: true,
+}
+
+// checkAuthorities looks at the files of authorities, so that what is wrong with one is told with its line, before a start.
+func checkAuthorities(cfg *config.Config, errs *config.Errors) {
+	for _, host := range cfg.General.Hosts {
+		n, off := cfg.Module(host, "mod_client_certs")
+		own := &config.Errors{}
+		c := config.Decode(n, defaults, own)
+		if off || len(own.List) > 0 || c.ClientCAFile == "" {
+			continue
+		}
+		if _, err := openAuthorities(cfg.Resolve(c.ClientCAFile), nil); err != nil {
+			errs.AddIn(n, "client_ca_file", "%v", err)
+		}
+	}
+}
+
 // Info describes mod_client_certs.
 var Info = modules.Define(modules.Info{
 	Name:    "mod_client_certs",
@@ -62,9 +81,8 @@ var Info = modules.Define(modules.Info{
 		{Number: 178, Version: "1.2", Note: "between clients and servers; a failure does not close the stream"},
 		{Number: 257, Version: "0.3"},
 	},
-}, Config{
-	RequireXMPPAddr: true, RemoveExpiredAfter: config.Duration(30 * 24 * time.Hour), MaxPerUser: 16, AllowListWhenRestricted: true,
-}, func(c Config) modules.Module { return &module{cfg: c} })
+	CheckFile: checkAuthorities,
+}, defaults, func(c Config) modules.Module { return &module{cfg: c} })
 
 type module struct {
 	cfg   Config

@@ -380,7 +380,7 @@ func TestConfig(t *testing.T) {
 		section("external_without_upload = true"):         "config.toml:2: modules.mod_client_certs.external_without_upload: needs client_ca_file",
 		section("max_per_user = 0"):                       "config.toml:2: modules.mod_client_certs.max_per_user: must be at least 1, is 0",
 		section(`remove_expired_after = "a month"`):       `must be a time span such as "30s"`,
-		section("client_ca_file = '/no/such/file'"):       "client_ca_file: open /no/such/file: no such file",
+		section("client_ca_file = '/no/such/file'"):       "config.toml:2: modules.mod_client_certs.client_ca_file: open /no/such/file: no such file",
 		section("client_ca_file = '" + empty + "'"):       "client_ca_file: " + empty + " has no certificate in PEM",
 		section("client_ca_file = '" + t.TempDir() + "'"): "client_ca_file: ",
 	} {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func (m *module) manage(ctx context.Context, q *modules.IQ) ([]byte, error) {
 		return nil, m.withName(q, func(name string) error { return m.disable(ctx, q, name) })
 	case what == "revoke" && q.Set():
 		return nil, m.withName(q, func(name string) error {
-			return m.revoke(ctx, q.To, name, "id", q.Origin.ID(), "remote", remote(q.Origin))
+			return m.revoke(ctx, q.To, name, modules.Audit(q.Origin)...)
 		})
 	}
 	return nil, stanza.Err(stanza.BadRequest, "it is append, disable or revoke to set, items to get")
@@ -86,7 +87,7 @@ func (m *module) append(ctx context.Context, q *modules.IQ) error {
 	if err := m.add(ctx, q.To, c); err != nil {
 		return err
 	}
-	m.audit("certificate added", q.To, c, "restricted", c.Restricted, "id", q.Origin.ID(), "remote", remote(q.Origin))
+	m.audit("certificate added", q.To, c, append(modules.Audit(q.Origin), "restricted", c.Restricted)...)
 	return nil
 }
 
@@ -201,7 +202,7 @@ func (m *module) disable(ctx context.Context, q *modules.IQ, name string) error 
 	if err != nil {
 		return err
 	}
-	m.audit("certificate disabled", q.To, c, "id", q.Origin.ID(), "remote", remote(q.Origin))
+	m.audit("certificate disabled", q.To, c, modules.Audit(q.Origin)...)
 	for _, s := range m.sessions(q.To, c) {
 		if s.Hibernated() {
 			s.Close(errDisabled)
@@ -225,7 +226,7 @@ func (m *module) revokeWhere(ctx context.Context, account stanza.JID, fits func(
 		// The derived first: a session that ends could come back with them.
 		errs = append(errs, modules.RevokeDerived(ctx, m.h, account, c.ref()))
 		n := modules.EndSessionsOf(m.h.Router, account, c.ref(), errRevoked)
-		m.audit("certificate revoked", account, c, append(who, "sessions", n)...)
+		m.audit("certificate revoked", account, c, append(slices.Clip(who), "sessions", n)...)
 	}
 	return errors.Join(errs...)
 }

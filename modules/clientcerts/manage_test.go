@@ -99,7 +99,7 @@ func TestAppend(t *testing.T) {
 		t.Errorf("the list is %s", got)
 	}
 	if log := h.Log(); !strings.Contains(log, `msg="certificate added"`) || !strings.Contains(log, fmt.Sprintf("fingerprint=%x", printOf(good))) ||
-		!strings.Contains(log, "account=alice@a.test name=Phone") || !strings.Contains(log, "remote=127.0.0.1") {
+		!strings.Contains(log, "account=alice@a.test name=Phone") || !strings.Contains(log, "remote=127.0.0.1") || !strings.Contains(log, `mechanism=SCRAM-SHA-256 tls="TLS 1.3"`) {
 		t.Errorf("the log is\n%s", log)
 	}
 }

@@ -124,11 +124,3 @@ func (m *module) used(ctx context.Context, s modules.Session) {
 		m.h.Log.Warn("use of a certificate not noted", "id", s.ID(), "err", err)
 	}
 }
-
-// remote is where a session's client is, for the log.
-func remote(s modules.Session) string {
-	if a := s.Info().Remote; a != nil {
-		return a.String()
-	}
-	return ""
-}

@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/pem"
 	"strings"
 	"testing"
@@ -120,16 +119,44 @@ func TestCurrent(t *testing.T) {
 	}
 }
 
+// Certificates for alice@a.test until 2126, made by openssl.
+const (
+	opensslEC = "MIIBbTCCARKgAwIBAgIURuDvjoh6cMuvAOVyaqiFIJulA+wwCgYIKoZIzj0EAwIwEDEOMAwGA1UEAwwFYWxpY2UwIBcNMjYxMTIzMjMxMTE0Wh" +
+		"gPMjEyNjEwMzAyMzExMTRaMBAxDjAMBgNVBAMMBWFsaWNlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEKVvMMY7xySpk1U7DPQTy8/GyZ5lR" +
+		"rF6XVtzkdwQIpWLyAOIpnct/kX4x2DEoInnBEZh1VaZx5qReV8WCIsxQlqNIMEYwJQYDVR0RBB4wHKAaBggrBgEFBQcIBaAODAxhbGljZUBhLn" +
+		"Rlc3QwHQYDVR0OBBYEFLqFjQsBJ7Ce+2dbtzZosfvzJBdoMAoGCCqGSM49BAMCA0kAMEYCIQC4CwR+H4o54N+ndMrva2CCieU/6kXqbztLVjok" +
+		"zGeTyQIhAIuTDObHm0E4U7IRb7aQm0mH5V0PpZa+Xvl9qIp8qq9J"
+	opensslEd448 = "MIIBdjCB96ADAgECAhRxFuFooIxpvGi4TL/OimpFYrkIQzAFBgMrZXEwEDEOMAwGA1UEAwwFYWxpY2UwIBcNMjYxMTIzMjMxMTE0WhgPMjEyNj" +
+		"EwMzAyMzExMTRaMBAxDjAMBgNVBAMMBWFsaWNlMEMwBQYDK2VxAzoAelp+lCKIsJBQeytY/2IeduHqlsU8sih3zjXL8ky04TEccGr1+8djwl4S" +
+		"Ng6a51dEIoTT3zgAjFWAo0gwRjAlBgNVHREEHjAcoBoGCCsGAQUFBwgFoA4MDGFsaWNlQGEudGVzdDAdBgNVHQ4EFgQUb92KnQq37M54+Uf5TR" +
+		"zsPwUpxFMwBQYDK2VxA3MASf5b9WaJiHIfqjaF64EFjL/IeHaaMy0TG7sbwXJiexe7OeAUze8l7iW7Z4eJgk+25gOHBPwH07iAvQZZLP+2MByP" +
+		"NuuCOqjrLjZRcSdgx5McMNpG7ifcvppP/WDB0EZVXkZK3bOOXZh4h0gEXLKx8AMA"
+)
+
+// The extension as openssl writes it is read, and an unknown kind of key refused.
+func TestOpenSSL(t *testing.T) {
+	m := &module{cfg: Config{RequireXMPPAddr: true}}
+	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	if c, err := m.vet(alice, opensslEC, at); err != nil || c.id() == "" {
+		t.Error(err)
+	}
+	if _, err := m.vet(alice, opensslEd448, at); err == nil || !strings.Contains(err.Error(), "its key is not") {
+		t.Error(err)
+	}
+	if _, err := m.vet(alice, opensslEC, at.AddDate(100, 0, 0)); err == nil || err.Error() != "it has expired" {
+		t.Error(err)
+	}
+}
+
 // FuzzCertificate: whatever a client uploads, it is taken or refused with a reason that does not quote it.
 func FuzzCertificate(f *testing.F) {
-	leaf := issue(f, spec{names: []string{"alice@a.test"}})
-	f.Add(base64.StdEncoding.EncodeToString(leaf.Raw))
-	f.Add(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})))
+	f.Add(opensslEC)
+	f.Add(opensslEd448)
+	f.Add("-----BEGIN CERTIFICATE-----\n" + opensslEC + "\n-----END CERTIFICATE-----\n")
 	f.Add("MIIB")
 	f.Add("")
-	f.Add(hex.EncodeToString(leaf.Raw))
 	m := &module{cfg: Config{RequireXMPPAddr: true}}
-	now := time.Now()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := m.vet(alice, text, now)
 		if err != nil {

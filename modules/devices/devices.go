@@ -139,7 +139,7 @@ func (m *module) revoke(ctx context.Context, q *modules.IQ) error {
 	if restricted {
 		return stanza.Err(stanza.Forbidden, "the certificate of this session may not manage access")
 	}
-	d, err := m.end(ctx, q.To, id, "id", q.Origin.ID())
+	d, err := m.end(ctx, q.To, id, modules.Audit(q.Origin)...)
 	switch {
 	case errors.Is(err, ErrNoDevice):
 		return stanza.Err(stanza.ItemNotFound, "there is no such client")
