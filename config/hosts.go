@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -94,7 +95,6 @@ func (c *Config) checkModules(known []Section, errs *Errors) {
 		if len(c.General.Hosts) == 0 || slices.ContainsFunc(c.General.Hosts, plain) {
 			checkSection(s, n, errs)
 		}
-		c.warnPlanned(*s, n)
 	}
 	for _, host := range slices.Sorted(maps.Keys(c.Hosts)) {
 		c.checkOverlays(c.Hosts[host], known, errs)
@@ -116,7 +116,6 @@ func (c *Config) checkOverlays(h *HostConfig, known []Section, errs *Errors) {
 			continue
 		}
 		checkSection(s, overlay(n, c.Modules[name]), errs)
-		c.warnPlanned(*s, n)
 	}
 }
 
@@ -127,6 +126,9 @@ func checkSection(s *Section, n *Node, errs *Errors) {
 	s.Check(n, errs)
 	errs.at = before
 }
+
+// indexed writes the path of an element of a list.
+func indexed(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
 
 func unknownModule(best string) string {
 	if best == "" {

@@ -131,11 +131,9 @@ func TestWarnings(t *testing.T) {
 hosts = ["localhost"]
 [tls]
 certificates = "/no/such/directory"
-[modules.mod_keystore]
 [[host_config]]
 host = "elsewhere.example"
-modules.mod_auth_token = {}
-`), nil)
+`), testModules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,22 +143,13 @@ modules.mod_auth_token = {}
 	}
 	want := []string{
 		`f:4: tls.certificates: /no/such/directory: there is no such file; hosts get self-signed certificates (tls.self_signed)`,
-		`f:5: modules.mod_keystore: recognised, but not available in this version: the section has no effect`,
-		`f:6: host_config "elsewhere.example": the host is not in general.hosts (line 2): it is not served, and the section has no effect`,
-		`f:8: host_config "elsewhere.example" modules.mod_auth_token: recognised, but not available in this version: the section has no effect`,
+		`f:5: host_config "elsewhere.example": the host is not in general.hosts (line 2): it is not served, and the section has no effect`,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if len(c.Hosts) != 0 {
 		t.Errorf("hosts that are not served: %v", c.Hosts)
-	}
-
-	// A module of a planned name takes its place.
-	own := []Section{{Name: "mod_keystore", Defaults: pair{}, Check: func(n *Node, errs *Errors) { errs.Add("", "own") }}}
-	_, err = Parse("f", []byte("[modules.mod_keystore]"), own)
-	if err == nil || err.Error() != "f:1: modules.mod_keystore: own" {
-		t.Error(err)
 	}
 }
 

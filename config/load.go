@@ -76,10 +76,9 @@ func Parse(path string, data []byte, modules []Section) (*Config, error) {
 	}
 	decodeDocument(root, &doc, errs)
 
-	known := withPlanned(modules)
 	c.checkCore(root, errs)
-	c.takeHosts(root, doc.HostConfig, known, errs)
-	c.checkModules(known, errs)
+	c.takeHosts(root, doc.HostConfig, modules, errs)
+	c.checkModules(modules, errs)
 
 	sortMistakes(errs.List)
 	sortMistakes(c.Warnings)

@@ -5,6 +5,7 @@ package all
 import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/accounts"
+	"github.com/xmppd/xmppd/modules/authtoken"
 	"github.com/xmppd/xmppd/modules/caps"
 	"github.com/xmppd/xmppd/modules/clientcerts"
 	"github.com/xmppd/xmppd/modules/contacts"
@@ -12,6 +13,7 @@ import (
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/entitytime"
 	"github.com/xmppd/xmppd/modules/fast"
+	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/limits"
 	"github.com/xmppd/xmppd/modules/offline"
@@ -25,7 +27,8 @@ import (
 
 // Modules are all modules, in order.
 var Modules = []modules.Info{
-	accounts.Info, // first: the sessions of a deleted account end while others still know whom to tell
+	keystore.Info, // first: others take their keys from it when they start
+	accounts.Info, // before all that know accounts: the sessions of a deleted one end while others still know whom to tell
 	roster.Info,
 	last.Info,
 	offline.Info, // after roster: a client hears who is there before it gets what it missed
@@ -36,6 +39,7 @@ var Modules = []modules.Info{
 	entitytime.Info,
 	contacts.Info,
 	register.Info,
+	authtoken.Info,
 	clientcerts.Info,
 	fast.Info,
 	limits.Info,
