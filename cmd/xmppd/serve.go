@@ -21,7 +21,7 @@ const drainTime = 8 * time.Second
 
 // gcPercent is how much garbage may gather, in percent of what lives; $GOGC overrides it. A stanza on its way makes next to
 // none, so that collecting earlier than Go does by itself costs little: doc/performance.md.
-const gcPercent = 75
+const gcPercent = 50
 
 var serveCommand = &command{
 	name: "serve", summary: "run the server in the foreground",
