@@ -117,9 +117,11 @@ func TestRoundTrips(t *testing.T) {
 	if success.Find("resumed") == nil || success.Find("bound") != nil {
 		t.Fatalf("got %s", success)
 	}
-	if data, _ := base64.StdEncoding.DecodeString(success.Find("additional-data").Text); string(data) != hashed(c, token, "Responder") {
-		t.Errorf("the server does not know the token: %s", success)
-	}
+	t.Run("K02 the server's proof", func(t *testing.T) {
+		if data, _ := base64.StdEncoding.DecodeString(success.Find("additional-data").Text); string(data) != hashed(c, token, "Responder") {
+			t.Errorf("the server does not know the token: %s", success)
+		}
+	})
 	if n.n != 2 {
 		t.Errorf("%d round trips, want 2", n.n)
 	}
@@ -174,7 +176,18 @@ func TestFAST(t *testing.T) {
 	}
 	_, token, _ := newToken(t, s, "alice")
 	want("alice", token, "success")
-	want("bob", token, "not-authorized")
+	t.Run("K04 another user, another stream", func(t *testing.T) {
+		want("bob", token, "not-authorized")
+		c, _ := direct13(t, s)
+		if got := condition2(open2(c, "bob", withToken(c, "alice", token, ""))); got != "invalid-authzid" {
+			t.Errorf("on a stream of bob's: %s", got)
+		}
+		c, _ = direct13(t, s)
+		nobody := strings.Replace(withToken(c, "alice", token, ""), agent2, "", 1)
+		if got := condition2(open2(c, "alice", nobody)); got != "malformed-request" {
+			t.Errorf("without a user agent: %s", got)
+		}
+	})
 
 	// A restart, with and without warning.
 	s.Kill()
@@ -207,7 +220,6 @@ func TestFAST(t *testing.T) {
 	}
 	want("bob", mine, "success")
 
-	// With the database, but another keyring, nobody gets in (K14).
 	_, token, _ = newToken(t, s, "alice")
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
@@ -216,8 +228,10 @@ func TestFAST(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Start(xtest.Options{})
-	want("alice", token, "not-authorized")
-	want("bob", mine, "not-authorized")
+	t.Run("K14 the database with another keyring", func(t *testing.T) {
+		want("alice", token, "not-authorized")
+		want("bob", mine, "not-authorized")
+	})
 	if log := s.Log(); strings.Contains(log, token) || strings.Contains(log, mine) {
 		t.Error("a token is in the log")
 	}
