@@ -237,8 +237,10 @@ func TestBlanks(t *testing.T) {
 	blank := strings.Repeat(" \n", 2500)
 	read := func() error { _, err := conn.Read(); return err }
 	go io.WriteString(c, blank+"<a xmlns='b'/>"+blank+"<a xmlns='b'/>")
-	if read() != nil || read() != nil {
-		t.Fatal("what is allowed is refused")
+	for range 2 {
+		if read() != nil {
+			t.Fatal("what is allowed is refused")
+		}
 	}
 	conn.SetLimits(testLimits, 0, 0)
 	go io.WriteString(c, strings.Repeat(blank, 20)+"<a xmlns='b'/>")

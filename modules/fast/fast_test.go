@@ -344,10 +344,10 @@ func TestRotation(t *testing.T) {
 		if lost == "" || lost == first {
 			t.Fatalf("token %q", lost)
 		}
-		second := d.works("alice", none, first, "") // the answer got lost
+		d.works("alice", none, first, "") // the answer got lost
 		d.fails("alice", none, lost, "", auth.NotAuthorized)
 		d.works("alice", none, first, "")
-		second = d.works("alice", none, first, "")
+		second := d.works("alice", none, first, "")
 		d.works("alice", none, second, "")
 		d.fails("alice", none, first, "", auth.NotAuthorized) // the new one is in use
 		d.works("alice", none, second, "")
