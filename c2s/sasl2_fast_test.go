@@ -62,7 +62,8 @@ func (p *peer) scram2(user, inner string) string {
 	p.send("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='SCRAM-SHA-256-PLUS'><initial-response>%s</initial-response>%s%s</authenticate>",
 		b64(string(first)), agent, inner)
 	data := func(s, name string) []byte {
-		b, err := base64.StdEncoding.DecodeString(between(s, "<"+name, "</"+name)[strings.Index(between(s, "<"+name, "</"+name), ">")+1:])
+		_, text, _ := strings.Cut(between(s, "<"+name, "</"+name), ">")
+		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			p.t.Fatalf("%s: %v", s, err)
 		}
@@ -162,6 +163,20 @@ func TestSASL2FAST(t *testing.T) {
 	}
 }
 
+// Who guesses tokens is slowed as who guesses passwords is.
+func TestFASTGuesses(t *testing.T) {
+	r := newRig(t, "[limits]\nauth_delay = '1ms'\nauth_delay_max = '2ms'\n", fast.Info)
+	p := r.secure()
+	p.header("to='a.test'")
+	for range 3 {
+		p.send("%s", p.fastLogin("alice", "guess", ""))
+		p.want("<failure xmlns='urn:xmpp:sasl:2'><not-authorized *</failure>")
+	}
+	if wait, _ := r.throttle.Wait(visitorOf(p.c.LocalAddr()), "alice@a.test"); wait == 0 {
+		t.Error("nobody waits")
+	}
+}
+
 // upgrade plays XEP-0480 with an account that has keys for SHA-1 only. It returns what the server says to the hash.
 func (r *rig) upgrade(p *peer, login, salted string) string {
 	r.t.Helper()
@@ -170,7 +185,8 @@ func (r *rig) upgrade(p *peer, login, salted string) string {
 	p.want("<continue xmlns='urn:xmpp:sasl:2'><tasks><task>UPGR-SCRAM-SHA-256</task></tasks></continue>")
 	p.send("<next xmlns='urn:xmpp:sasl:2' task='UPGR-SCRAM-SHA-256'/>")
 	s := p.want("<task-data xmlns='urn:xmpp:sasl:2'><salt xmlns='urn:xmpp:scram-upgrade:0' iterations='*'>*</salt></task-data>")
-	salt, err := base64.StdEncoding.DecodeString(s[strings.Index(s, "'>")+2 : strings.Index(s, "</salt>")][strings.LastIndex(s[strings.Index(s, "'>")+2:strings.Index(s, "</salt>")], ">")+1:])
+	_, data, _ := strings.Cut(between(s, "<salt", "</salt>"), ">")
+	salt, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
 		r.t.Fatal(s, err)
 	}

@@ -704,8 +704,15 @@ func TestLog(t *testing.T) {
 	token := d.password("alice", none)
 	d.works("alice", none, token, "")
 	d.fails("alice", none, token+"x", "", auth.NotAuthorized)
-	if log := h.Log(); strings.Contains(log, token[4:]) || !strings.Contains(log, "token given") || !strings.Contains(log, "client=c") {
-		t.Error(log)
+	d.works("alice", none, token, "<fast xmlns='urn:xmpp:fast:0' invalidate='1'/>")
+	log := h.Log()
+	for _, want := range []string{"token given", "tokens given up", "account=alice@a.test client=c", "TLS 1.2", "mechanism=" + none} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %q in\n%s", want, log)
+		}
+	}
+	if strings.Contains(log, token[4:]) {
+		t.Error("the token is in the log")
 	}
 }
 

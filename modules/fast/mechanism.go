@@ -105,6 +105,9 @@ func (t *ht) step(x *auth.Exchange, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if login.invalidated {
+		t.m.h.Log.Info("tokens given up", append(about(j, l), "mechanism", t.name())...)
+	}
 	id.Details, id.Resource = login, login.resource
 	x.SetIdentity(id)
 	return responder(token, binding), nil
