@@ -5,6 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,15 @@ func (k *Keyring) Secret(label string) []byte {
 	}
 	return key
 }
+
+// Fingerprint names the keyring without telling it: the first eight hex digits of its SHA-256.
+func (k *Keyring) Fingerprint() string {
+	sum := sha256.Sum256(k.secret)
+	return hex.EncodeToString(sum[:4])
+}
+
+// Size is how many bytes it has.
+func (k *Keyring) Size() int { return len(k.secret) }
 
 // Format keeps the secret out of whatever prints whole structures.
 func (Keyring) Format(f fmt.State, _ rune) { io.WriteString(f, "auth.Keyring") }

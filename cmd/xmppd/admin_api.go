@@ -35,6 +35,9 @@ func (s *server) adminAPI() http.Handler {
 	handle(mux, "POST /v1/devices/revoke", s.apiRevokeDevice)
 	handle(mux, "GET /v1/certs", s.apiCerts)
 	handle(mux, "POST /v1/certs/revoke", s.apiRevokeCert)
+	handle(mux, "POST /v1/tokens/revoke", s.apiRevokeTokens)
+	handle(mux, "GET /v1/keys", s.apiKeys)
+	handle(mux, "POST /v1/keys/rotate", s.apiRotateKey)
 	handle(mux, "GET /v1/modules", s.apiModules)
 	handle(mux, "POST /v1/reload", s.apiReload)
 	return mux

@@ -14,6 +14,7 @@ import (
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules/all"
+	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/stream"
 )
@@ -140,10 +141,10 @@ func checkConfig(cfg *config.Config) []finding {
 func checkFiles(cfg *config.Config) []finding {
 	dir := cfg.Resolve(cfg.General.DataDir)
 	if err := storage.ProbeDir(dir); err != nil {
-		return []finding{{"files", false, err.Error()}}
+		return append(checkKeys(cfg), finding{"files", false, err.Error()})
 	}
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return []finding{{"files", true, dir + " is not there yet; the first start makes it, with mode 0700"}}
+		return append(checkKeys(cfg), finding{"files", true, dir + " is not there yet; the first start makes it, with mode 0700"})
 	}
 	out := []finding{{"files", true, dir + ": owner and mode are right"}}
 	for _, name := range []string{databaseName, keyringName} {
@@ -160,6 +161,18 @@ func checkFiles(cfg *config.Config) []finding {
 			out = append(out, finding{"files", false, err.Error()})
 		} else {
 			out = append(out, finding{"files", true, p + ": owner and mode are right"})
+		}
+	}
+	return append(out, checkKeys(cfg)...)
+}
+
+// checkKeys looks at the files of keys that the configuration names.
+func checkKeys(cfg *config.Config) (out []finding) {
+	for _, f := range keystore.Files(cfg) {
+		if f.Err != nil {
+			out = append(out, finding{"files", false, f.Err.Error()})
+		} else {
+			out = append(out, finding{"files", true, fmt.Sprintf("%s: key %q of %s: owner, mode and size are right", f.Path, f.Key, f.Host)})
 		}
 	}
 	return out

@@ -30,7 +30,8 @@ type command struct {
 
 // commands are shown in this order.
 var commands = []*command{
-	serveCommand, checkCommand, userCommand, sessionCommand, deviceCommand, certCommand, modulesCommand, reloadCommand, versionCommand,
+	serveCommand, checkCommand, userCommand, sessionCommand, deviceCommand, certCommand, tokenCommand,
+	keyCommand, modulesCommand, reloadCommand, versionCommand,
 }
 
 // call is one use of a command.
@@ -44,7 +45,7 @@ type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	dryRun, hooks bool // of the commands that have them
+	dryRun, hooks, sessions bool // of the commands that have them
 }
 
 // usageError is a mistake in the way a command was called; it is answered with the usage line.

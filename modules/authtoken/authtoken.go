@@ -23,6 +23,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,6 +122,23 @@ func (c *Config) Check(errs *config.Errors) {
 	}
 }
 
+// checkKeys looks for the keys that the options name, so that one that is not there is told with its line, before a start.
+func checkKeys(cfg *config.Config, errs *config.Errors) {
+	for _, host := range cfg.General.Hosts {
+		n, off := cfg.Module(host, "mod_auth_token")
+		own := &config.Errors{}
+		c := config.Decode(n, defaults, own)
+		if n == nil || off || len(own.List) > 0 {
+			continue
+		}
+		for _, o := range []struct{ option, key string }{{"otp_seed_key", c.OTPSeedKey}, {"token_secret_key", c.TokenSecretKey}} {
+			if o.key != "" && !slices.Contains(keystore.Names(cfg, host), o.key) {
+				errs.AddIn(n, o.option, "%s has no key %q in mod_keystore", host, o.key)
+			}
+		}
+	}
+}
+
 // named is the option in which a secret stands: itself, or the one for the name of a key.
 func named(option, inline string) string {
 	if inline == "" {
@@ -134,6 +152,12 @@ func decodeSeed(text string) ([]byte, error) {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.TrimRight(text, "=")))
 }
 
+var defaults = Config{
+	Validity:       ValidityPeriods{Access: Validity{1, "hours"}, Refresh: Validity{25, "days"}},
+	NonceLength:    32,
+	RequireAccount: true,
+}
+
 // Info describes mod_auth_token.
 var Info = define(time.Now)
 
@@ -143,11 +167,9 @@ func define(wall func() time.Time) modules.Info {
 		Name:    "mod_auth_token",
 		Summary: "logs in with tokens: X-OAUTH and X-TOKEN",
 		RFCs:    []string{"RFC 6238"},
-	}, Config{
-		Validity:       ValidityPeriods{Access: Validity{1, "hours"}, Refresh: Validity{25, "days"}},
-		NonceLength:    32,
-		RequireAccount: true,
-	}, func(c Config) modules.Module { return &module{cfg: c, clock: clock{wall: wall}} })
+
+		CheckFile: checkKeys,
+	}, defaults, func(c Config) modules.Module { return &module{cfg: c, clock: clock{wall: wall}} })
 }
 
 type module struct {

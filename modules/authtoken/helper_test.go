@@ -53,7 +53,7 @@ func (f *fakeKeys) Keys(name string) (keystore.Keys, error) {
 
 func (f *fakeKeys) List() ([]keystore.Key, error) { return nil, nil }
 
-func (f *fakeKeys) Rotate(name string) (keystore.Key, error) {
+func (f *fakeKeys) Rotate(name, _ string) (keystore.Key, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.keys[name] = keystore.Keys{Current: []byte("rotated " + name + time.Now().String()), Previous: f.keys[name].Current}

@@ -116,10 +116,10 @@ func TestOffer(t *testing.T) {
 func TestRotation(t *testing.T) {
 	w := newWorld(t, "a.test", "")
 	short, long := w.tokens(w.Session("alice@a.test/x"))
-	w.keys.Rotate(keyTokens)
+	w.keys.Rotate(keyTokens, "")
 	w.oauth(short, "")
 	_, fresh := w.oauth(long, "")
-	w.keys.Rotate(keyTokens)
+	w.keys.Rotate(keyTokens, "")
 	w.fails(short, auth.NotAuthorized, errMAC)
 	w.fails(long, auth.NotAuthorized, errMAC)
 	w.oauth(fresh, "")

@@ -3,7 +3,6 @@ package authtoken
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"strings"
 	"time"
 
@@ -49,8 +48,8 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.h.Log.Info("tokens given", "account", q.From.Bare().String(), "id", q.Origin.ID(), "mechanism", info.Mechanism,
-		"remote", fmt.Sprint(info.Remote), "until", time.Unix(int64(long.expiry)-epoch, 0).UTC())
+	m.h.Log.Info("tokens given", append([]any{"account", q.From.Bare().String(), "until", time.Unix(int64(long.expiry)-epoch, 0).UTC()},
+		modules.Audit(q.Origin)...)...)
 	b := []byte("<items xmlns='" + ns + "'>")
 	for _, t := range []*token{short, long} {
 		b = append(b, "<"+t.kind+"_token xmlns='"+ns+"'>"...)

@@ -15,12 +15,13 @@ import (
 // Service is for those who administer tokens.
 type Service interface {
 	// RevokeTokens makes all tokens of an account void, and what clients got that logged in with one. With sessions it also
-	// ends the sessions of these, those that wait to be resumed too, and returns how many there were.
-	RevokeTokens(ctx context.Context, account stanza.JID, sessions bool) (closed int, err error)
+	// ends the sessions of these, those that wait to be resumed too, and returns how many there were. by says in the log who
+	// wanted it.
+	RevokeTokens(ctx context.Context, account stanza.JID, sessions bool, by string) (closed int, err error)
 }
 
 // RevokeTokens implements Service.
-func (m *module) RevokeTokens(ctx context.Context, account stanza.JID, sessions bool) (closed int, err error) {
+func (m *module) RevokeTokens(ctx context.Context, account stanza.JID, sessions bool, by string) (closed int, err error) {
 	acc, err := m.h.Users.Get(ctx, account.Local())
 	if err != nil {
 		return 0, err
@@ -36,7 +37,7 @@ func (m *module) RevokeTokens(ctx context.Context, account stanza.JID, sessions 
 	if sessions {
 		closed = m.end(account)
 	}
-	m.h.Log.Info("tokens revoked", "account", account.Bare().String(), "why", "asked for", "sessions", closed)
+	m.h.Log.Info("tokens revoked", "account", account.Bare().String(), "by", by, "sessions", closed)
 	return closed, err
 }
 
@@ -95,7 +96,11 @@ func (m *module) changed(why string) func(context.Context, stanza.JID) {
 		case err != nil:
 			m.h.Log.Error("tokens not revoked", "account", account.String(), "why", why, "err", err)
 		default:
-			m.h.Log.Info("tokens revoked", "account", account.String(), "why", why)
+			args := []any{"account", account.String(), "why", why}
+			if s := modules.ActorOf(ctx); s != nil {
+				args = append(args, modules.Audit(s)...)
+			}
+			m.h.Log.Info("tokens revoked", args...)
 		}
 	}
 }
@@ -192,7 +197,7 @@ func (p provider) Revoke(ctx context.Context, account stanza.JID, id string) err
 		return modules.ErrNoCredential
 	}
 	if err == nil {
-		p.m.h.Log.Info("tokens revoked", "account", account.Bare().String(), "why", "asked for")
+		p.m.h.Log.Info("tokens revoked", "account", account.Bare().String(), "why", "its credential was revoked")
 	}
 	return err
 }

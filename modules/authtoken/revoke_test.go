@@ -32,7 +32,7 @@ func TestWhatEndsTokens(t *testing.T) {
 	ctx := context.Background()
 	alice := stanza.MustJID("alice@a.test")
 	for name, end := range map[string]func(*world) error{
-		"revoked":  func(w *world) error { _, err := w.m.RevokeTokens(ctx, alice, false); return err },
+		"revoked":  func(w *world) error { _, err := w.m.RevokeTokens(ctx, alice, false, "a test"); return err },
 		"password": func(w *world) error { return w.Users.SetPassword(ctx, "alice", "new") },
 		"disabled, enabled": func(w *world) error {
 			return errors.Join(w.Users.SetDisabled(ctx, "alice", true), w.Users.SetDisabled(ctx, "alice", false))
@@ -86,7 +86,7 @@ func TestWhatEndsTokens(t *testing.T) {
 func TestRevokedThenExpired(t *testing.T) {
 	w := newWorld(t, "a.test", "")
 	_, long := w.tokens(w.Session("alice@a.test/x"))
-	w.m.RevokeTokens(context.Background(), stanza.MustJID("alice@a.test"), false)
+	w.m.RevokeTokens(context.Background(), stanza.MustJID("alice@a.test"), false, "a test")
 	w.pass(365 * 24 * time.Hour)
 	w.fails(long, auth.NotAuthorized, errRevoked)
 }
@@ -98,7 +98,7 @@ func TestShorterValidity(t *testing.T) {
 	if err := w.Reload("[modules.mod_auth_token]\nvalidity_period.access = {value = 1, unit = \"seconds\"}\n"); err != nil {
 		t.Fatal(err)
 	}
-	w.m.RevokeTokens(context.Background(), stanza.MustJID("alice@a.test"), false)
+	w.m.RevokeTokens(context.Background(), stanza.MustJID("alice@a.test"), false, "a test")
 	w.fails(short, auth.NotAuthorized, errRevoked)
 	short, _ = w.tokens(w.Session("alice@a.test/y"))
 	w.oauth(short, "")
@@ -135,7 +135,7 @@ func TestRevokeSessions(t *testing.T) {
 	bob := w.enter("bob@a.test/access", "X-OAUTH", bobShort)
 	certificate := w.open("alice@a.test/certificate", "EXTERNAL", derived{"certificate:1"})
 
-	if n, err := w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), false); n != 0 || err != nil {
+	if n, err := w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), false, "a test"); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
 	for _, s := range append(byToken, password, bob, certificate) {
@@ -143,7 +143,7 @@ func TestRevokeSessions(t *testing.T) {
 			t.Errorf("%s ended without -sessions", s.JID())
 		}
 	}
-	n, err := w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), true) // again: those of the generation before as well
+	n, err := w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), true, "a test") // again: those of the generation before as well
 	if n != len(byToken) || err != nil {
 		t.Errorf("%d ended, %v", n, err)
 	}
@@ -158,11 +158,11 @@ func TestRevokeSessions(t *testing.T) {
 		}
 	}
 	w.oauth(bobShort, "")
-	if _, err := w.m.RevokeTokens(ctx, stanza.MustJID("nobody@a.test"), false); !errors.Is(err, auth.ErrNoUser) {
+	if _, err := w.m.RevokeTokens(ctx, stanza.MustJID("nobody@a.test"), false, "a test"); !errors.Is(err, auth.ErrNoUser) {
 		t.Errorf("nobody: %v", err)
 	}
 	w.User("carol") // never had one; those signed elsewhere end too
-	if _, err := w.m.RevokeTokens(ctx, stanza.MustJID("carol@a.test"), true); err != nil {
+	if _, err := w.m.RevokeTokens(ctx, stanza.MustJID("carol@a.test"), true, "a test"); err != nil {
 		t.Error(err)
 	}
 	w.fails(signed(access, "carol@a.test", w.m.clock.date()+3600, 0, ""), auth.NotAuthorized, errRevoked)
@@ -192,7 +192,7 @@ func TestOnTheWay(t *testing.T) {
 			if condition != "" {
 				t.Fatal(condition)
 			}
-			w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), true)
+			w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), true, "a test")
 			if closed, _ := w.open("alice@a.test/late", tc.mechanism, id.Details).Closed(); !closed {
 				t.Error("the session goes on")
 			}
@@ -282,7 +282,7 @@ func TestCredentials(t *testing.T) {
 	}
 	f.by = nil
 	_, long = w.tokens(w.open("alice@a.test/d", "EXTERNAL", derived{"certificate:3"}))
-	if _, err := w.m.RevokeTokens(ctx, alice, false); err != nil || len(f.by) != 1 {
+	if _, err := w.m.RevokeTokens(ctx, alice, false, "a test"); err != nil || len(f.by) != 1 {
 		t.Error(err, f.by)
 	}
 	w.fails(long, auth.NotAuthorized, errRevoked)
@@ -340,7 +340,7 @@ func TestNotRevoked(t *testing.T) {
 	if !strings.Contains(w.Log(), "tokens not revoked") {
 		t.Error("the log does not tell")
 	}
-	if _, err := w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), true); err == nil {
+	if _, err := w.m.RevokeTokens(ctx, stanza.MustJID("alice@a.test"), true, "a test"); err == nil {
 		t.Error("revoked without a disk")
 	}
 	store.update = nil

@@ -323,12 +323,12 @@ func TestXTokenKeys(t *testing.T) {
 	}
 	w.User("alice")
 	w.x(w.xtoken("alice", "a.test", nonce(1)), "", nil)
-	w.keys.Rotate("secret")
-	w.keys.Rotate("seed")
+	w.keys.Rotate("secret", "")
+	w.keys.Rotate("seed", "")
 	w.x(w.xtoken("alice", "a.test", nonce(2)), "", nil)
-	w.keys.Rotate("secret")
+	w.keys.Rotate("secret", "")
 	w.x(w.xtoken("alice", "a.test", nonce(3)), auth.NotAuthorized, errMAC)
-	w.keys.Rotate("seed")
+	w.keys.Rotate("seed", "")
 	w.x(w.xtoken("alice", "a.test", nonce(4)), auth.NotAuthorized, errOTP)
 	w.keys.err = keystore.ErrBackend
 	w.x(w.xtoken("alice", "a.test", nonce(5)), auth.TemporaryAuthFailure, keystore.ErrBackend)

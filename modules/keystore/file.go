@@ -50,6 +50,19 @@ func Files(cfg *config.Config) []File {
 	return list
 }
 
+// Names returns the names of the keys that a configuration gives to a host.
+func Names(cfg *config.Config, host string) []string {
+	c, _, on := section(cfg, host)
+	if !on {
+		return nil
+	}
+	list := make([]string, len(c.Keys))
+	for i, k := range c.Keys {
+		list[i] = k.Name
+	}
+	return list
+}
+
 // section decodes what a host has; on is false where the module is off there, or the section has mistakes, which are told
 // where they are found.
 func section(cfg *config.Config, host string) (c Config, n *config.Node, on bool) {

@@ -244,7 +244,7 @@ func (m *module) List() ([]Key, error) {
 }
 
 // Rotate implements Service.
-func (m *module) Rotate(name string) (Key, error) {
+func (m *module) Rotate(name, by string) (Key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.keys[name]
@@ -265,7 +265,8 @@ func (m *module) Rotate(name string) (Key, error) {
 	}
 	d, err := m.describe(s)
 	if err == nil {
-		m.h.Log.Info("key rotated", "key", d.Name, "type", d.Type, "bytes", d.Size, "fingerprint", d.Fingerprint, "previous", d.Previous)
+		m.h.Log.Info("key rotated", "key", d.Name, "type", d.Type, "bytes", d.Size, "fingerprint", d.Fingerprint,
+			"previous", d.Previous, "by", by)
 	}
 	return d, err
 }

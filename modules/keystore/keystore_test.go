@@ -56,7 +56,7 @@ func get(t *testing.T, s Service, name string) []byte {
 
 func rotate(t *testing.T, s Service, name string) Key {
 	t.Helper()
-	d, err := s.Rotate(name)
+	d, err := s.Rotate(name, "a test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestRAM(t *testing.T) {
 	if _, err := s.GetKey("other"); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), "other") {
 		t.Errorf("a key that nobody named: %v", err)
 	}
-	if _, err := s.Rotate("other"); !errors.Is(err, ErrNoKey) {
+	if _, err := s.Rotate("other", "a test"); !errors.Is(err, ErrNoKey) {
 		t.Errorf("rotation of a key that nobody named: %v", err)
 	}
 }
@@ -137,7 +137,7 @@ func TestRotateRAM(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(h.Log(), "key rotated") || !strings.Contains(h.Log(), Fingerprint(second)) {
+	if !strings.Contains(h.Log(), "key rotated") || !strings.Contains(h.Log(), Fingerprint(second)) || !strings.Contains(h.Log(), `by="a test"`) {
 		t.Errorf("the log does not tell of it: %s", h.Log())
 	}
 }
@@ -290,7 +290,7 @@ func TestRotateFile(t *testing.T) {
 	first, second := bytes.Repeat([]byte("1"), 40), bytes.Repeat([]byte("2"), 50)
 	path := key(t, first, 0o600)
 	h, s := host(t, section2(2048, fmt.Sprintf(`{name = "f", type = "file", path = %q}`, path)))
-	if _, err := s.Rotate("f"); !errors.Is(err, ErrUnchanged) || !strings.Contains(err.Error(), path) {
+	if _, err := s.Rotate("f", "a test"); !errors.Is(err, ErrUnchanged) || !strings.Contains(err.Error(), path) {
 		t.Errorf("nothing new in the file: %v", err)
 	}
 	write := func(b []byte) {
@@ -300,7 +300,7 @@ func TestRotateFile(t *testing.T) {
 		}
 	}
 	write([]byte("short"))
-	if _, err := s.Rotate("f"); err == nil || !bytes.Equal(get(t, s, "f"), first) {
+	if _, err := s.Rotate("f", "a test"); err == nil || !bytes.Equal(get(t, s, "f"), first) {
 		t.Errorf("a bad file took the key's place: %v", err)
 	}
 	write(second)
@@ -374,7 +374,7 @@ func TestSource(t *testing.T) {
 		if _, err := s.List(); !errors.Is(err, ErrBackend) {
 			t.Errorf("%s: list: %v", what, err)
 		}
-		if _, err := s.Rotate("k"); !errors.Is(err, ErrBackend) {
+		if _, err := s.Rotate("k", "a test"); !errors.Is(err, ErrBackend) {
 			t.Errorf("%s: rotate: %v", what, err)
 		}
 		if _, err := modtest.TryConfig(t, "a.test", ram, broken.info(), Info); !errors.Is(err, ErrBackend) {

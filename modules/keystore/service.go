@@ -29,8 +29,8 @@ type Service interface {
 	// List describes all keys, by name.
 	List() ([]Key, error)
 	// Rotate replaces a key: one of type ram by a new one, one of type file by what the file holds now. The old one is the
-	// previous one from then on, and the one before that is gone.
-	Rotate(name string) (Key, error)
+	// previous one from then on, and the one before that is gone. by says in the log who wanted it.
+	Rotate(name, by string) (Key, error)
 }
 
 // Keys are a key and the one that it replaced.
