@@ -20,6 +20,8 @@ var commands = map[string][][]string{
 	"session": {{}, {"kill"}, {"close"}, {"list", "a", "b"}, {"close", "a", "b"}},
 	"device":  {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
 	"cert":    {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
+	"token":   {{}, {"list"}, {"revoke"}, {"revoke", "a", "b"}, {"revoke", "a", "-session"}},
+	"key":     {{}, {"show"}, {"list", "a", "b"}, {"rotate"}, {"rotate", "a", "b", "c"}},
 	"modules": {{"list"}, {"-hook"}},
 	"reload":  {{"now"}, {"-dry"}},
 	"version": {{"-nonsense"}, {"-config"}},
