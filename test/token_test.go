@@ -272,12 +272,13 @@ func TestXToken(t *testing.T) {
 	two.Send("<authenticate xmlns='%s' mechanism='X-TOKEN'><initial-response>%s</initial-response></authenticate>", nsSASL2, xtest.B64("\x00alice\x00"+token2))
 	two.Want("<success xmlns='%s'><authorization-identifier>alice@localhost</authorization-identifier></success>", nsSASL2)
 
-	// K16: what was used is used up after a power cut as well.
 	s.Kill()
 	s.Start(o)
-	for _, used := range []string{token, token2} {
-		refuse(t, s, "localhost", "X-TOKEN", "\x00alice\x00"+used, "not-authorized")
-	}
+	t.Run("K16 after a power cut", func(t *testing.T) {
+		for _, used := range []string{token, token2} {
+			refuse(t, s, "localhost", "X-TOKEN", "\x00alice\x00"+used, "not-authorized")
+		}
+	})
 	enter(t, s, "alice@localhost/c", "X-TOKEN", "\x00alice\x00"+xToken("alice@localhost", tokenSecret, 0))
 
 	// A host where the account comes with the first login, and stays.
@@ -333,8 +334,10 @@ func TestXOAuth(t *testing.T) {
 		t.Errorf("not announced: %s", n)
 	}
 	for _, to := range []string{"bob@localhost", "nobody@localhost"} {
-		alice.Send("<iq type='get' id='k31' to='%s'><query xmlns='%s'/></iq>", to, nsTokens)
-		alice.Want("<iq type='error' id='k31'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		t.Run("K31 of "+to, func(t *testing.T) {
+			alice.Send("<iq type='get' id='k31' to='%s'><query xmlns='%s'/></iq>", to, nsTokens)
+			alice.Want("<iq type='error' id='k31'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		})
 	}
 	access, refresh := askTokens(alice)
 	if !strings.HasPrefix(access, "access\x00alice@localhost\x00") || !strings.HasPrefix(refresh, "refresh\x00alice@localhost\x00") {
@@ -383,14 +386,16 @@ func TestXOAuth(t *testing.T) {
 	enter(t, s, "carol@localhost/x", "X-OAUTH", carol)
 	enter(t, s, "carol@localhost/y", "X-OAUTH", carol)
 
-	// K28: revocation, first without the sessions, then with them.
+	// Revocation, first without the sessions, then with them.
 	bobs, _ := askTokens(s.Login(t, "bob@localhost/x"))
 	if out := (cli{t, s}).ok("", "token", "revoke", "alice@localhost"); !strings.Contains(out, "alice@localhost") {
 		t.Errorf("says %q", out)
 	}
-	for _, old := range []string{access, refresh, fresh} {
-		refuse(t, s, "localhost", "X-OAUTH", old, "not-authorized")
-	}
+	t.Run("K28 revoked", func(t *testing.T) {
+		for _, old := range []string{access, refresh, fresh} {
+			refuse(t, s, "localhost", "X-OAUTH", old, "not-authorized")
+		}
+	})
 	byRefresh.Barrier() // is still there
 	var n2 struct {
 		Ended int `json:"sessions_ended"`
@@ -407,16 +412,16 @@ func TestXOAuth(t *testing.T) {
 	c.fails("", []string{"token", "revoke", "nobody@localhost"}, "no account nobody@localhost")
 	c.fails("", []string{"token", "revoke", "alice@elsewhere.test"}, "elsewhere.test")
 
-	// A new password ends them, and so does the end of the account, for good (K29).
+	// A new password ends them, and so does the end of the account, for good.
 	_, refresh = askTokens(alice)
 	must(t, passwd(s, "alice@localhost"))
 	refuse(t, s, "localhost", "X-OAUTH", refresh, "not-authorized")
 	_, refresh = askTokens(s.Login(t, "alice@localhost/again"))
 	c.ok("", "user", "delete", "alice@localhost")
 	s.AddUsers("alice@localhost")
-	refuse(t, s, "localhost", "X-OAUTH", refresh, "not-authorized")
+	t.Run("K29 made again", func(t *testing.T) { refuse(t, s, "localhost", "X-OAUTH", refresh, "not-authorized") })
 
-	// A reload that leaves the keys alone leaves the tokens alone; a restart ends those of a key in memory (K35).
+	// A reload that leaves the keys alone leaves the tokens alone; a restart ends those of a key in memory.
 	access, refresh = askTokens(s.Login(t, "alice@localhost/x"))
 	text, err := os.ReadFile(s.Config)
 	must(t, err)
@@ -428,9 +433,11 @@ func TestXOAuth(t *testing.T) {
 	enter(t, s, "alice@localhost/y", "X-OAUTH", access)
 	s.Kill()
 	s.Start(o)
-	for _, old := range []string{access, refresh, bobs} {
-		refuse(t, s, "localhost", "X-OAUTH", old, "not-authorized")
-	}
+	t.Run("K35 restarted", func(t *testing.T) {
+		for _, old := range []string{access, refresh, bobs} {
+			refuse(t, s, "localhost", "X-OAUTH", old, "not-authorized")
+		}
+	})
 	enter(t, s, "carol@localhost/z", "X-OAUTH", carol) // that key is in a file
 
 	// Without a server the command works on the storage.

@@ -23,6 +23,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -122,8 +123,9 @@ func (c *Config) Check(errs *config.Errors) {
 	}
 }
 
-// checkKeys looks for the keys that the options name, so that one that is not there is told with its line, before a start.
-func checkKeys(cfg *config.Config, errs *config.Errors) {
+// checkFile looks for the keys that the options name, so that one that is not there is told with its line, before a start; and
+// at who can read the secrets that stand in the file itself.
+func checkFile(cfg *config.Config, errs *config.Errors) {
 	for _, host := range cfg.General.Hosts {
 		n, off := cfg.Module(host, "mod_auth_token")
 		own := &config.Errors{}
@@ -135,6 +137,25 @@ func checkKeys(cfg *config.Config, errs *config.Errors) {
 			if o.key != "" && !slices.Contains(keystore.Names(cfg, host), o.key) {
 				errs.AddIn(n, o.option, "%s has no key %q in mod_keystore", host, o.key)
 			}
+		}
+		warnOpen(cfg, n)
+	}
+}
+
+// warnOpen notes a secret in a configuration that everybody on the machine can read.
+func warnOpen(cfg *config.Config, section *config.Node) {
+	fi, err := os.Stat(cfg.Path)
+	if err != nil || fi.Mode().Perm()&0o004 == 0 {
+		return
+	}
+	for _, option := range []string{"otp_seed", "token_secret"} {
+		n := section.Keys[option]
+		if n == nil || n.Value == "" {
+			continue
+		}
+		w := config.Mistake{Line: n.Line, Path: n.Path, Text: fmt.Sprintf("everybody on this machine can read this secret: chmod o= %s, or name a key file with %s_key", cfg.Path, option)}
+		if !slices.Contains(cfg.Warnings, w) {
+			cfg.Warnings = append(cfg.Warnings, w)
 		}
 	}
 }
@@ -168,7 +189,7 @@ func define(wall func() time.Time) modules.Info {
 		Summary: "logs in with tokens: X-OAUTH and X-TOKEN",
 		RFCs:    []string{"RFC 6238"},
 
-		CheckFile: checkKeys,
+		CheckFile: checkFile,
 	}, defaults, func(c Config) modules.Module { return &module{cfg: c, clock: clock{wall: wall}} })
 }
 

@@ -2,9 +2,12 @@ package authtoken
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/stanza"
@@ -85,5 +88,31 @@ func TestUseless(t *testing.T) {
 	}
 	if _, features, _ := w.Table().Disco(modules.Server); len(features) > 0 {
 		t.Errorf("announced %v", features)
+	}
+}
+
+// TestOpenFile: secrets in a file that everybody can read draw a warning that does not repeat them.
+func TestOpenFile(t *testing.T) {
+	text := "[modules.mod_auth_token]\notp_seed = \"" + seedText + "\"\ntoken_secret = \"" + secretText + "\"\n"
+	path := filepath.Join(t.TempDir(), "config.toml")
+	for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 2} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Load(path, []config.Section{Info.Section})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cfg.Warnings) != want {
+			t.Errorf("mode %04o: %v", mode, cfg.Warnings)
+		}
+		for _, w := range cfg.Warnings {
+			if line := w.In("f"); !strings.Contains(line, "chmod") || strings.Contains(line, seedText) || strings.Contains(line, secretText) || w.Line < 2 {
+				t.Error(line)
+			}
+		}
 	}
 }
