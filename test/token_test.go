@@ -714,3 +714,39 @@ func TestTokenSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestTokensAndFAST: what a client got that logged in with a token ends with the account's tokens (XEP-0484, XEP-0494).
+func TestTokensAndFAST(t *testing.T) {
+	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: xtokenTOML})
+	s.AddUsers("alice@localhost")
+	xtokenLogin := "<authenticate xmlns='" + nsSASL2 + "' mechanism='X-TOKEN'><initial-response>%s</initial-response>" + agent2 + "%s</authenticate>"
+	for what, revoke := range map[string][]string{
+		"tokens":   {"token", "revoke", "alice@localhost"},
+		"sessions": {"token", "revoke", "alice@localhost", "-sessions"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			c, _ := direct13(t, s)
+			n := open2(c, "alice", fmt.Sprintf(xtokenLogin, xtest.B64("\x00alice\x00"+xToken("alice@localhost", tokenSecret, 0)), bind2+askToken))
+			if n.Name.Local != "success" || n.Find("token") == nil {
+				t.Fatalf("no FAST token for a login with X-TOKEN: %s", n)
+			}
+			token := n.Find("token").Attr("token")
+			c.Must() // features
+			fast, _ := direct13(t, s)
+			if n := open2(fast, "alice", withToken(fast, "alice", token, "")); n.Name.Local != "success" {
+				t.Fatalf("FAST: %s", n)
+			}
+			if out := (cli{t, s}).ok("", "device", "list", "alice@localhost"); !strings.Contains(out, "grant") { // as XEP-0494 calls it
+				t.Errorf("the device is not listed:\n%s", out)
+			}
+			cli{t, s}.ok("", revoke...)
+			again, _ := direct13(t, s)
+			if got := condition2(open2(again, "alice", withToken(again, "alice", token, ""))); got != "not-authorized" && got != "credentials-expired" {
+				t.Errorf("a FAST token that was got with a revoked one: %s", got)
+			}
+			if what == "sessions" {
+				c.WantStreamError("not-authorized")
+			}
+		})
+	}
+}

@@ -89,9 +89,6 @@ func (m *module) issue(ctx context.Context, account stanza.JID, by []string) (sh
 		r.seen(now)
 		short = &token{kind: access, account: account, expiry: r.issue(date(now), validity.Access.seconds())}
 		long = &token{kind: refresh, account: account, expiry: date(now) + validity.Refresh.seconds(), sequence: r.Generation}
-		if e := now.Add(time.Duration(validity.Refresh.seconds()) * time.Second); e.After(r.Expires) {
-			r.Expires = e
-		}
 		return r.save(tx, account.Local())
 	})
 	return short, long, err

@@ -28,7 +28,6 @@ type record struct {
 	Mark       uint64    // access tokens that are not valid for longer than this are void
 	Since      time.Time // when something was first given out or used in this generation; zero: nothing as yet
 	Used       time.Time // the last login
-	Expires    time.Time // of the refresh token that is valid longest; zero: there is none
 	Parents    []string  // Refs of the credentials whose sessions were given tokens
 }
 
@@ -101,7 +100,7 @@ func (r *record) descend(refs []string) bool {
 // or 0, strings behind their length.
 func (r *record) encode() []byte {
 	b := []byte{recordVersion}
-	for _, n := range []uint64{r.Generation, nanos(r.Password), r.Ceiling, r.Mark, secs(r.Since), secs(r.Used), secs(r.Expires), uint64(len(r.Parents))} {
+	for _, n := range []uint64{r.Generation, nanos(r.Password), r.Ceiling, r.Mark, secs(r.Since), secs(r.Used), uint64(len(r.Parents))} {
 		b = binary.AppendUvarint(b, n)
 	}
 	for _, p := range r.Parents {
@@ -131,7 +130,7 @@ func decode(b []byte) (*record, error) {
 	r := &record{Generation: next()}
 	r.Password = at(0, next())
 	r.Ceiling, r.Mark = next(), next()
-	r.Since, r.Used, r.Expires = at(next(), 0), at(next(), 0), at(next(), 0)
+	r.Since, r.Used = at(next(), 0), at(next(), 0)
 	for n := next(); n > 0 && whole; n-- {
 		size := next()
 		if size > uint64(len(b)) {

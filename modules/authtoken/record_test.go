@@ -10,7 +10,7 @@ func TestRecord(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, r := range []record{
 		{Generation: 1},
-		{Generation: 1<<63 - 1, Password: at.Add(987654321), Ceiling: 63934444800, Mark: 63934444799, Since: at, Used: at, Expires: at, Parents: []string{"certificate:a", "", "x"}},
+		{Generation: 1<<63 - 1, Password: at.Add(987654321), Ceiling: 63934444800, Mark: 63934444799, Since: at, Used: at, Parents: []string{"certificate:a", "", "x"}},
 	} {
 		b := r.encode()
 		got, err := decode(b)

@@ -165,7 +165,8 @@ var (
 // Kind implements modules.Credentials.
 func (provider) Kind() string { return Kind }
 
-// List implements modules.Credentials: the generation is one credential, where anything was given out or used in it.
+// List implements modules.Credentials: the generation is one credential, where anything was given out or used in it. It does
+// not expire with its tokens: others may be signed for it, and what was got with them has a lifetime of its own.
 func (p provider) List(ctx context.Context, account stanza.JID) ([]modules.Credential, error) {
 	acc, err := p.m.h.Users.Get(ctx, account.Local())
 	if errors.Is(err, auth.ErrNoUser) {
@@ -180,7 +181,7 @@ func (p provider) List(ctx context.Context, account stanza.JID) ([]modules.Crede
 		if err != nil || r == nil || r.Since.IsZero() || !r.Password.Equal(acc.PasswordChanged) {
 			return err
 		}
-		c := modules.Credential{Kind: Kind, ID: r.id(), Created: r.Since, LastUsed: r.Used, Expires: r.Expires}
+		c := modules.Credential{Kind: Kind, ID: r.id(), Created: r.Since, LastUsed: r.Used}
 		if len(r.Parents) == 1 {
 			c.Parent = r.Parents[0]
 		}
