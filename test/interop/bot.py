@@ -44,7 +44,7 @@ def say(*words):
 
 async def commands(bot):
     reader = asyncio.StreamReader()
-    await asyncio.get_event_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    bot.pipe = await asyncio.get_event_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         cmd, *args = line.decode().rstrip("\n").split("\t")
         if cmd == "subscribe":
@@ -70,7 +70,7 @@ def main():
     bot.ssl_context.check_hostname = True
     bot.ssl_context.verify_mode = ssl.CERT_REQUIRED
     bot.connect(host, int(port))
-    bot.loop.create_task(commands(bot))
+    bot.task = bot.loop.create_task(commands(bot))  # the loop itself holds tasks weakly
     bot.loop.run_forever()
 
 
