@@ -2,7 +2,6 @@ package c2s
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -239,12 +238,11 @@ func (s *session) setPresence(ctx context.Context, t *modules.Table, st *stanza.
 	t.Hooks.Presence.Run(ctx, modules.Presence{Session: s, Stanza: st, Was: was})
 }
 
-// stanzaError turns a handler's error into the answer. One that is not made for the wire is ours to log.
+// stanzaError turns a handler's error into the answer, as the router does for its own; what is ours is logged.
 func (s *server) stanzaError(p *modules.Packet, err error) *stanza.Error {
-	var e *stanza.Error
-	if errors.As(err, &e) {
-		return e
+	e, log := modules.Answer(err)
+	if log {
+		s.log.Error("stanza not handled", "stanza", p.Stanza.String(), "err", err)
 	}
-	s.log.Error("stanza not handled", "stanza", p.Stanza.String(), "err", err)
-	return stanza.Err(stanza.InternalServerError, "")
+	return e
 }
