@@ -32,7 +32,7 @@ func (c *Config) checkCore(root *Node, errs *Errors) {
 	noneTwice(errs, "c2s.sasl_mechanisms", c.C2S.SASLMechanisms)
 	oneOf(errs, "c2s.resource_conflict", c.C2S.ResourceConflict, []string{"kick_old", "rename", "refuse"})
 
-	c.checkPolicy(errs)
+	c.checkS2S(root, errs)
 
 	if len(c.Auth.SCRAMHashes) == 0 {
 		errs.Add("auth.scram_hashes", "must name at least one hash: without any nobody can log in with a password")
@@ -191,72 +191,6 @@ func badAddress(addr string) string {
 		return fmt.Sprintf("%q is neither an IP address nor a name", host)
 	}
 	return ""
-}
-
-// checkPolicy checks whom s2s talks to, and makes the names comparable.
-func (c *Config) checkPolicy(errs *Errors) {
-	s := &c.S2S
-	places := map[string]string{}
-	for _, l := range []struct {
-		key   string
-		names *[]string
-	}{{"s2s.secure_domains", &s.SecureDomains}, {"s2s.insecure_domains", &s.InsecureDomains}} {
-		clean := make([]string, 0, len(*l.names))
-		for i, name := range *l.names {
-			key := fmt.Sprintf("%s[%d]", l.key, i)
-			p, ok := pattern(errs, key, name, "s2s.secure_auth says what holds for all")
-			if !ok {
-				continue
-			}
-			if other, there := places[p]; there {
-				errs.Add(key, "%q is in %s already", name, other)
-				continue
-			}
-			places[p] = l.key
-			clean = append(clean, p)
-		}
-		*l.names = clean
-	}
-
-	allow := []string{"allow", "deny"}
-	oneOf(errs, "s2s.default_policy", s.DefaultPolicy, allow)
-	seen := map[string]int{}
-	for i := range s.HostPolicy {
-		p := &s.HostPolicy[i]
-		key := fmt.Sprintf("s2s.host_policy[%d]", i)
-		if p.Policy != "" {
-			oneOf(errs, key+".policy", p.Policy, allow)
-		}
-		if p.Host == "" {
-			continue // required: said already
-		}
-		clean, ok := pattern(errs, key+".host", p.Host, "s2s.default_policy says what holds for all")
-		if !ok {
-			continue
-		}
-		if first, there := seen[clean]; there {
-			errs.Add(key+".host", "%q has a policy already, s2s.host_policy[%d]", p.Host, first)
-		}
-		seen[clean], p.Host = i, clean
-	}
-}
-
-// pattern prepares a domain or "*.domain".
-func pattern(errs *Errors, key, name, all string) (string, bool) {
-	if name == "*" {
-		errs.Add(key, `"*" is not a domain: %s`, all)
-		return "", false
-	}
-	bare, wild := strings.CutPrefix(name, "*.")
-	d, ok := domain(bare)
-	if !ok {
-		errs.Add(key, `%q is neither a domain nor "*.domain"`, name)
-		return "", false
-	}
-	if wild {
-		d = "*." + d
-	}
-	return d, true
 }
 
 // domain prepares a domain name as addresses have it (RFC 7622 §3.2).

@@ -57,14 +57,22 @@ type C2S struct {
 
 // S2S is [s2s], other servers' side.
 type S2S struct {
-	Listen            []string     `toml:"listen" doc:"addresses for STARTTLS"`
-	ListenTLS         []string     `toml:"listen_tls" doc:"addresses for direct TLS (XEP-0368)"`
-	RequireEncryption bool         `toml:"require_encryption" doc:"no federation without TLS"`
+	Listen    []string `toml:"listen" doc:"addresses for STARTTLS"`
+	ListenTLS []string `toml:"listen_tls" doc:"addresses for direct TLS (XEP-0368)"`
+	S2SPolicy
+	Hosts          map[string]OneOrMore `toml:"hosts" doc:"where peers are that DNS does not tell of: domain = \"address:port\", or \"tls://address:port\" for direct TLS, or a list of these, tried in their order"`
+	DNSServer      string               `toml:"dns_server" doc:"the DNS server to ask for peers, as \"address:port\"; empty: the system's"`
+	ConnectTimeout Duration             `toml:"connect_timeout" doc:"how long to look for a peer's server and connect to it"`
+}
+
+// S2SPolicy is the part of [s2s] that a host may have of its own, by [host_config.s2s].
+type S2SPolicy struct {
+	RequireEncryption bool         `toml:"require_encryption" doc:"no federation without TLS; secure_auth implies it"`
 	SecureAuth        bool         `toml:"secure_auth" doc:"peers must show a valid certificate"`
-	SecureDomains     []string     `toml:"secure_domains" doc:"peers that must show one even where secure_auth is false"`
+	SecureDomains     []string     `toml:"secure_domains" doc:"peers that must show one even where secure_auth is false; of several entries that fit, in either list, the most exact holds"`
 	InsecureDomains   []string     `toml:"insecure_domains" doc:"peers that need not; exact names and \"*.domain\""`
 	DefaultPolicy     string       `toml:"default_policy" doc:"allow or deny peers that host_policy does not name"`
-	HostPolicy        []HostPolicy `toml:"host_policy" doc:"whom to federate with"`
+	HostPolicy        []HostPolicy `toml:"host_policy" doc:"whom to federate with; the most exact entry holds"`
 }
 
 // HostPolicy is an entry of s2s.host_policy.
@@ -139,7 +147,10 @@ type HostConfig struct {
 	Host            string           `toml:"host,required" doc:"the host that the section is for, one of general.hosts"`
 	DisabledModules []string         `toml:"disabled_modules" doc:"modules that this host does not have"`
 	Modules         map[string]*Node `toml:"modules" doc:"the host's own [modules.NAME] sections, laid over the global ones key by key"`
+	S2S             *Node            `toml:"s2s" doc:"the host's own of [s2s], laid over it key by key: require_encryption, secure_auth, secure_domains, insecure_domains, default_policy and host_policy"`
 	Line            int              `toml:"-"`
+
+	policy *S2SPolicy // S2S laid over the global one
 }
 
 // Section is what the loader needs to know of a module: its section's name and its type.

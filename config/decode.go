@@ -12,7 +12,7 @@ import (
 // Decode lays a section over the defaults: every key of n must be a field of C (toml tag), with the right type. Mistakes
 // go to errs, with the nearest key that exists. If *C has a method Check(*Errors), it runs last. n may be nil.
 //
-// A field may be a bool, a string, a number, a Duration, a Size, an encoding.TextUnmarshaler, a struct, or a slice, a
+// A field may be a bool, a string, a number, a Duration, a Size, a OneOrMore, an encoding.TextUnmarshaler, a struct, or a slice, a
 // map or a pointer of these. The option "required" in a tag, as in `toml:"name,required"`, makes a key mandatory where
 // its table is written. A field with the tag `secret:"true"` has its value kept out of messages, diffs and docs.
 func Decode[C any](n *Node, defaults C, errs *Errors) C {
@@ -47,6 +47,7 @@ var (
 	nodeType     = reflect.TypeFor[*Node]()
 	durationType = reflect.TypeFor[Duration]()
 	sizeType     = reflect.TypeFor[Size]()
+	moreType     = reflect.TypeFor[OneOrMore]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
@@ -90,6 +91,9 @@ func (d *decoder) value(n *Node, v reflect.Value, secret bool) {
 		d.table(n, v, secret)
 	case reflect.Slice:
 		elements, ok := n.Value.([]*Node)
+		if _, one := n.Value.(string); one && v.Type() == moreType {
+			elements, ok = []*Node{n}, true
+		}
 		if !ok {
 			d.wrongType(n, v.Type())
 			return
@@ -327,6 +331,8 @@ func describeType(t reflect.Type, short bool) string {
 		return pick(`a time span such as "30s", "15m", "24h" or "30d", or a number of seconds`, "time span")
 	case t == sizeType:
 		return pick(`a number of bytes, or a size such as "64KiB", "4MiB" or "10kB"`, "size")
+	case t == moreType:
+		return pick("a string or a list of strings", "string or list of strings")
 	case t == nodeType:
 		return pick("a table", "table")
 	case reflect.PointerTo(t).Implements(textType):

@@ -13,9 +13,12 @@ func Default() *Config {
 		},
 		S2S: S2S{
 			Listen: []string{"[::]:5269"}, ListenTLS: []string{},
-			RequireEncryption: true, SecureAuth: true,
-			SecureDomains: []string{}, InsecureDomains: []string{},
-			DefaultPolicy: "allow", HostPolicy: []HostPolicy{},
+			S2SPolicy: S2SPolicy{
+				RequireEncryption: true, SecureAuth: true,
+				SecureDomains: []string{}, InsecureDomains: []string{},
+				DefaultPolicy: "allow", HostPolicy: []HostPolicy{},
+			},
+			Hosts: map[string]OneOrMore{}, ConnectTimeout: 30 * seconds,
 		},
 		Auth:    Auth{SCRAMHashes: []string{"SHA-1", "SHA-256", "SHA-512"}, SCRAMIterations: 10000},
 		Storage: Storage{Driver: "bolt"},

@@ -102,7 +102,7 @@ func format(v reflect.Value) string {
 	case reflect.Map:
 		var parts []string
 		for it := v.MapRange(); it.Next(); {
-			parts = append(parts, fmt.Sprintf("%v = %s", it.Key(), format(it.Value())))
+			parts = append(parts, quoteKey(it.Key().String())+" = "+format(it.Value()))
 		}
 		sort.Strings(parts)
 		return "{" + strings.Join(parts, ", ") + "}"

@@ -79,6 +79,7 @@ func Diff(old, new *Config) (changes []Change) {
 		if from != to {
 			changes = append(changes, Change{Key: path + " disabled_modules", Old: from, New: to, Takes: Live})
 		}
+		changes = append(changes, diffNodes(path+" s2s", a.S2S, b.S2S)...)
 		changes = append(changes, diffNodes(path+" modules", tableOf(a.Modules), tableOf(b.Modules))...)
 	}
 	return changes

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"regexp"
 	"strings"
 )
@@ -39,6 +40,9 @@ func foreignText(path string) string {
 				return "xmppd sets [" + name + "] for all hosts alike"
 			}
 		}
+	}
+	if strings.HasPrefix(path, hostConfigKey) && strings.HasSuffix(path, `" s2s.`+name) && fieldsOf(reflect.TypeFor[S2S]()).find(name) != nil {
+		return "xmppd sets s2s." + name + " for all hosts alike"
 	}
 	return ""
 }
@@ -172,12 +176,12 @@ var foreignPaths = map[string]string{
 	"s2s.ciphers":         "tls.profile",
 	"s2s.domain_certfile": "tls.certificates",
 	"s2s.shared":          "!xmppd makes its dialback secret by itself",
-	"s2s.outgoing":        "!xmppd finds the ports of other servers in their DNS",
+	"s2s.outgoing":        "s2s.hosts, s2s.dns_server and s2s.connect_timeout",
 	"s2s.outgoing.tls":    "s2s.require_encryption",
-	"s2s.address":         "!xmppd finds other servers in their DNS",
+	"s2s.address":         "s2s.hosts",
 	"s2s.timeout":         "limits.login_timeout",
 	"s2s.max_retry_delay": "!xmppd has no such option: it tries again when there is something to send",
-	"s2s.dns":             "!xmppd asks the system's resolver",
+	"s2s.dns":             "s2s.dns_server",
 
 	"limits.c2s":         "limits.rate_c2s and limits.burst_c2s",
 	"limits.s2s":         "limits.rate_s2s and limits.burst_s2s",

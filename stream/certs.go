@@ -168,6 +168,16 @@ func (s *Certificates) GetCertificate(host string) func(*tls.ClientHelloInfo) (*
 	}
 }
 
+// Of returns the certificate of a host, or one that covers the name, such as that of a service of a host; nil where there
+// is none. It is what the files hold now.
+func (s *Certificates) Of(name string) *tls.Certificate {
+	s.refresh(time.Now())
+	if p := s.set.Load().pick(asciiHost(name)); p != nil {
+		return p.cert
+	}
+	return nil
+}
+
 // pick returns the certificate of a host, or one that covers the name, such as that of a service of a host, or nil.
 func (set *certSet) pick(name string) *certPair {
 	if name == "" {
