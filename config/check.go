@@ -32,8 +32,6 @@ func (c *Config) checkCore(root *Node, errs *Errors) {
 	noneTwice(errs, "c2s.sasl_mechanisms", c.C2S.SASLMechanisms)
 	oneOf(errs, "c2s.resource_conflict", c.C2S.ResourceConflict, []string{"kick_old", "rename", "refuse"})
 
-	c.checkS2S(root, errs)
-
 	if len(c.Auth.SCRAMHashes) == 0 {
 		errs.Add("auth.scram_hashes", "must name at least one hash: without any nobody can log in with a password")
 	}

@@ -64,10 +64,8 @@ func (c *Config) takeHosts(root *Node, sections []HostConfig, known []Section, e
 				c.warn(n, "the host is not in general.hosts (line %d): it is not served, and the section has no effect", listed.Line)
 			}
 			c.checkOverlays(h, known, errs)
-			c.takePolicy(h, n, errs)
 			continue
 		}
-		c.takePolicy(h, n, errs)
 		c.Hosts[name] = h
 	}
 	errs.at = nil

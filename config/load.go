@@ -78,6 +78,7 @@ func Parse(path string, data []byte, modules []Section) (*Config, error) {
 
 	c.checkCore(root, errs)
 	c.takeHosts(root, doc.HostConfig, modules, errs)
+	c.checkS2S(root, doc.HostConfig, errs)
 	c.checkModules(modules, errs)
 
 	sortMistakes(errs.List)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -21,52 +22,61 @@ func (c *Config) S2SPolicy(host string) S2SPolicy {
 	return c.S2S.S2SPolicy
 }
 
-// takePolicy reads a host's own section of [s2s], after the global one was checked. n is the host's section.
-func (c *Config) takePolicy(h *HostConfig, n *Node, errs *Errors) {
-	if h.S2S == nil {
-		return
-	}
-	before := len(errs.List)
-	p := Decode(h.S2S, c.S2S.S2SPolicy, errs)
-	if len(errs.List) > before {
-		return
-	}
-	errs.at = h.S2S
-	p.check(c, h.S2S, "", errs)
-	errs.at = n
-	h.policy = &p
-}
-
-// checkS2S checks what [s2s] says of other servers, and makes their names comparable.
-func (c *Config) checkS2S(root *Node, errs *Errors) {
+// checkS2S checks what [s2s] and the hosts' own sections of it say of other servers, and makes their names comparable.
+func (c *Config) checkS2S(root *Node, sections []HostConfig, errs *Errors) {
+	errs.at = root
 	s := &c.S2S
 	s.S2SPolicy.check(c, root.child("s2s"), "s2s.", errs)
 	s.checkPeers(c, errs)
 	if s.DNSServer != "" {
-		if _, err := netip.ParseAddrPort(s.DNSServer); err != nil {
+		if a, err := netip.ParseAddrPort(s.DNSServer); err != nil || a.Port() == 0 {
 			errs.Add("s2s.dns_server", `%q is not an address with a port, such as "127.0.0.1:53" or "[::1]:53"`, s.DNSServer)
 		}
 	}
 	if t := s.ConnectTimeout; t < seconds || t > 10*minutes {
 		errs.Add("s2s.connect_timeout", `must be between "1s" and "10m", is %q`, t)
 	}
+	for i := range sections {
+		h := &sections[i]
+		if h.S2S == nil {
+			continue
+		}
+		p := Decode(h.S2S, s.S2SPolicy, errs)
+		errs.at = h.S2S
+		p.check(c, h.S2S, "", errs)
+		h.policy = &p
+	}
+	errs.at = nil
 }
 
 // check checks a policy whose keys errs knows with a prefix. n is its section, which may be nil.
 func (p *S2SPolicy) check(c *Config, n *Node, prefix string, errs *Errors) {
-	if _, written := n.lookup("require_encryption"); written && p.SecureAuth && !p.RequireEncryption {
-		c.warn(n.child("require_encryption"), "has no effect: secure_auth is true, and certificates are shown in TLS only")
+	if at := n.child("require_encryption"); at != nil && p.SecureAuth && !p.RequireEncryption {
+		c.warn(at, "false has no effect: secure_auth is true, and certificates are shown in TLS only")
 	}
 
-	places := map[string]string{}
-	for _, l := range []struct {
+	// A list that a host has of the global section is checked already: what clashes with it is the host's own.
+	inherited := func(key string) bool { return prefix == "" && n.child(key) == nil }
+	lists := []struct {
 		key   string
 		names *[]string
-	}{{"secure_domains", &p.SecureDomains}, {"insecure_domains", &p.InsecureDomains}} {
-		clean := make([]string, 0, len(*l.names))
+	}{{"secure_domains", &p.SecureDomains}, {"insecure_domains", &p.InsecureDomains}}
+	places := map[string]string{}
+	for _, l := range lists {
+		if inherited(l.key) {
+			for _, d := range *l.names {
+				places[d] = "s2s." + l.key
+			}
+		}
+	}
+	for _, l := range lists {
+		if inherited(l.key) {
+			continue
+		}
+		prepared := make([]string, 0, len(*l.names))
 		for i, name := range *l.names {
 			key := indexed(prefix+l.key, i)
-			d, ok := c.pattern(errs, key, name, "secure_auth says what holds for all")
+			d, ok := c.pattern(errs, key, name, prefix+"secure_auth")
 			if !ok {
 				continue
 			}
@@ -75,15 +85,17 @@ func (p *S2SPolicy) check(c *Config, n *Node, prefix string, errs *Errors) {
 				continue
 			}
 			places[d] = prefix + l.key
-			clean = append(clean, d)
+			prepared = append(prepared, d)
 		}
-		*l.names = clean
+		*l.names = prepared
 	}
 
 	allow := []string{"allow", "deny"}
 	oneOf(errs, prefix+"default_policy", p.DefaultPolicy, allow)
+	if inherited("host_policy") {
+		return
+	}
 	seen := map[string]int{}
-	p.HostPolicy = slices.Clone(p.HostPolicy) // a host may share the global list
 	for i := range p.HostPolicy {
 		h := &p.HostPolicy[i]
 		key := indexed(prefix+"host_policy", i)
@@ -93,21 +105,22 @@ func (p *S2SPolicy) check(c *Config, n *Node, prefix string, errs *Errors) {
 		if h.Host == "" {
 			continue // required: said already
 		}
-		clean, ok := c.pattern(errs, key+".host", h.Host, "default_policy says what holds for all")
+		d, ok := c.pattern(errs, key+".host", h.Host, prefix+"default_policy")
 		if !ok {
 			continue
 		}
-		if first, there := seen[clean]; there {
+		if first, there := seen[d]; there {
 			errs.Add(key+".host", "%q has a policy already, %s", h.Host, indexed(prefix+"host_policy", first))
 		}
-		seen[clean], h.Host = i, clean
+		seen[d], h.Host = i, d
 	}
 }
 
-// pattern prepares a domain or "*.domain". What can never be a peer's name is a mistake: it would be meant for another.
-func (c *Config) pattern(errs *Errors, key, name, all string) (string, bool) {
+// pattern prepares a domain or "*.domain". What can never be a peer's name is a mistake: another is meant. general names the
+// option that holds for all.
+func (c *Config) pattern(errs *Errors, key, name, general string) (string, bool) {
 	if name == "*" {
-		errs.Add(key, `"*" is not a domain: %s`, all)
+		errs.Add(key, `"*" is not a domain: %s says what holds for all`, general)
 		return "", false
 	}
 	bare, wild := strings.CutPrefix(name, "*.")
@@ -138,11 +151,10 @@ func (s *S2S) checkPeers(c *Config, errs *Errors) {
 	hosts := make(map[string]OneOrMore, len(s.Hosts))
 	written := make(map[string]string, len(s.Hosts))
 	section, _ := errs.at.lookup("s2s.hosts")
-	for _, name := range slices.Sorted(maps.Keys(s.Hosts)) {
+	for _, name := range slices.SortedFunc(maps.Keys(s.Hosts), func(a, b string) int {
+		return cmp.Compare(section.child(a).Line, section.child(b).Line)
+	}) {
 		n := section.child(name)
-		if n == nil {
-			n = section
-		}
 		d, ok := domain(name)
 		switch {
 		case !ok:
@@ -157,8 +169,8 @@ func (s *S2S) checkPeers(c *Config, errs *Errors) {
 		}
 		written[d] = name
 		addresses := s.Hosts[name]
-		if len(addresses) == 0 || len(addresses) > maxPeerAddresses {
-			errs.addAt(n, "must have between 1 and %d addresses, has %d", maxPeerAddresses, len(addresses))
+		if list, ok := n.Value.([]*Node); ok && (len(list) == 0 || len(list) > maxPeerAddresses) {
+			errs.addAt(n, "must have between 1 and %d addresses, has %d", maxPeerAddresses, len(list))
 		}
 		for _, a := range addresses {
 			if _, err := ParsePeerAddress(a); err != nil {

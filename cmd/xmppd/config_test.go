@@ -66,6 +66,7 @@ func TestGood(t *testing.T) {
 		"multi_tenant":       {"first.com", "second.com"},
 		"minimal_auth_token": {"localhost"},
 		"complete":           {"localhost"},
+		"federation":         {"first.example", "second.example"},
 	}
 	for name, want := range hosts {
 		t.Run(name, func(t *testing.T) {
