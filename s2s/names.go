@@ -106,7 +106,7 @@ func otherNames(der []byte) (srv, xmpp []string, err error) {
 			continue
 		}
 		if id.Equal(oidDNSSRV) {
-			if s := strings.ToLower(string(text)); strings.HasPrefix(s, srvPrefix) {
+			if s := strings.ToLower(string(text)); strings.HasPrefix(s, srvPrefix) && s != srvPrefix {
 				srv = append(srv, s[len(srvPrefix):])
 			}
 		} else if j, err := stanza.ParseJID(string(text)); err == nil && j == j.Host() {

@@ -53,13 +53,13 @@ func newRules(o config.S2SPolicy) *rules {
 		peers:       make(patterns),
 	}
 	for _, d := range o.SecureDomains {
-		r.certs[d] = true
+		r.certs.put(d, true)
 	}
 	for _, d := range o.InsecureDomains {
-		r.certs[d] = false
+		r.certs.put(d, false)
 	}
 	for _, h := range o.HostPolicy {
-		r.peers[h.Host] = h.Policy == "allow"
+		r.peers.put(h.Host, h.Policy == "allow")
 	}
 	return r
 }
@@ -83,18 +83,19 @@ func (p *Policy) NeedCert(local, remote string) bool {
 
 // of returns the rules of a host. A service of it, such as rooms.host, has the host's.
 func (p *Policy) of(local string) *rules {
-	if len(p.byHost) > 0 {
-		for name := range suffixes(local) {
-			if r := p.byHost[name]; r != nil {
-				return r
-			}
+	for more := len(p.byHost) > 0; more; _, local, more = strings.Cut(local, ".") {
+		if r := p.byHost[local]; r != nil {
+			return r
 		}
 	}
 	return p.all
 }
 
-// patterns are domains and, written "*.domain", all those under a domain, each with what holds for it.
+// patterns are domains and, for all those under a domain, ".domain", each with what holds for it.
 type patterns map[string]bool
+
+// put adds a domain or "*.domain".
+func (ps patterns) put(pattern string, v bool) { ps[strings.TrimPrefix(pattern, "*")] = v }
 
 // find returns what the most exact pattern says of a domain, or otherwise where none fits.
 func (ps patterns) find(domain string, otherwise bool) bool {
@@ -104,23 +105,12 @@ func (ps patterns) find(domain string, otherwise bool) bool {
 	if v, ok := ps[domain]; ok {
 		return v
 	}
-	for name := range suffixes(domain) {
-		if len(name) < len(domain) {
-			if v, ok := ps["*."+name]; ok {
+	for i := 0; i < len(domain); i++ {
+		if domain[i] == '.' {
+			if v, ok := ps[domain[i:]]; ok {
 				return v
 			}
 		}
 	}
 	return otherwise
-}
-
-// suffixes yields a.b.c, b.c and c: a domain and those that it is under.
-func suffixes(domain string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for more := true; more; _, domain, more = strings.Cut(domain, ".") {
-			if !yield(domain) {
-				return
-			}
-		}
-	}
 }

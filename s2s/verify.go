@@ -1,6 +1,7 @@
 package s2s
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,6 +16,8 @@ import (
 type VerifierOptions struct {
 	// RootsFile is a PEM file of the authorities that may vouch for other servers; empty: those that the system trusts.
 	RootsFile string
+	// Roots are these authorities where they are at hand; nil: as RootsFile says.
+	Roots *x509.CertPool
 	// Now is the clock; nil: the system's.
 	Now func() time.Time
 }
@@ -29,11 +32,11 @@ type Verifier struct {
 
 // NewVerifier reads the authorities.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
-	v := &Verifier{now: o.Now}
+	v := &Verifier{roots: o.Roots, now: o.Now}
 	if v.now == nil {
 		v.now = time.Now
 	}
-	if o.RootsFile == "" {
+	if o.RootsFile == "" || v.roots != nil {
 		return v, nil
 	}
 	pem, err := os.ReadFile(o.RootsFile)
@@ -65,15 +68,10 @@ const (
 type CertError struct {
 	Domain string
 	Kind   CertKind
-	Reason string // in words that complete "the certificate …", or "no certificate was shown"
+	Reason string // in words that complete "the certificate …"
 }
 
-func (e *CertError) Error() string {
-	if e.Kind == NoCertificate {
-		return e.Domain + ": " + e.Reason
-	}
-	return "the certificate of " + e.Domain + " " + e.Reason
-}
+func (e *CertError) Error() string { return "the certificate of " + e.Domain + " " + e.Reason }
 
 // maxChain is how many certificates of a peer are looked at.
 const maxChain = 16
@@ -82,7 +80,7 @@ const maxChain = 16
 // one of its names is the domain's. The error is a *CertError.
 func (v *Verifier) Check(cs *tls.ConnectionState, domain string) error {
 	if cs == nil || len(cs.PeerCertificates) == 0 {
-		return &CertError{domain, NoCertificate, "no certificate was shown"}
+		return &CertError{domain, NoCertificate, "was not shown"}
 	}
 	return v.CheckChain(cs.PeerCertificates, domain)
 }
@@ -102,7 +100,7 @@ func (v *Verifier) CheckChain(certs []*x509.Certificate, domain string) error {
 	}
 	chains, err := leaf.Verify(o)
 	if err != nil {
-		e := v.explain(leaf, err)
+		e := v.explain(leaf, certs[1:min(len(certs), maxChain)], err)
 		e.Domain = domain
 		return e
 	}
@@ -113,8 +111,8 @@ func (v *Verifier) CheckChain(certs []*x509.Certificate, domain string) error {
 	return &CertError{domain, WrongName, names.describe() + " and not for " + domain}
 }
 
-// explain says in plain words why a chain does not hold.
-func (v *Verifier) explain(leaf *x509.Certificate, err error) *CertError {
+// explain says in plain words why a chain does not hold. others are what was sent with the certificate.
+func (v *Verifier) explain(leaf *x509.Certificate, others []*x509.Certificate, err error) *CertError {
 	var (
 		invalid   x509.CertificateInvalidError
 		unknown   x509.UnknownAuthorityError
@@ -146,7 +144,16 @@ func (v *Verifier) explain(leaf *x509.Certificate, err error) *CertError {
 		if leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
 			return &CertError{Kind: SelfSigned, Reason: "is self-signed"}
 		}
-		return &CertError{Kind: UnknownAuthority, Reason: "was signed by an unknown authority, " + clean(leaf.Issuer.String())}
+		for _, c := range others {
+			if !c.IsCA && bytes.Equal(c.RawSubject, leaf.RawIssuer) && c.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
+				return &CertError{Kind: WrongUse, Reason: "was signed by " + who(c) + ", which is no authority"}
+			}
+		}
+		reason := "was signed by an unknown authority"
+		if issuer := leaf.Issuer.String(); issuer != "" {
+			reason += ", " + clean(issuer)
+		}
+		return &CertError{Kind: UnknownAuthority, Reason: reason}
 	case errors.As(err, &unhandled):
 		return &CertError{Kind: Broken, Reason: "has a critical extension that is not understood"}
 	}
@@ -160,7 +167,10 @@ func who(c *x509.Certificate) string {
 	if c == nil {
 		return "somebody"
 	}
-	return clean(c.Subject.String())
+	if s := c.Subject.String(); s != "" || len(c.DNSNames) == 0 {
+		return clean(s)
+	}
+	return clean(c.DNSNames[0])
 }
 
 // maxQuoted bounds what is repeated of a stranger's certificate.
