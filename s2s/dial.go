@@ -128,7 +128,11 @@ func reason(err error) string {
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return strings.TrimPrefix(err.Error(), "s2s: ")
+	text := err.Error()
+	for _, kind := range []error{ErrNoServer, ErrTimeout, ErrDNS} {
+		text = strings.TrimPrefix(text, kind.Error()+": ") // what there is to say is behind it
+	}
+	return text
 }
 
 // Why an address is not connected to.
@@ -247,7 +251,7 @@ func (d *Dialer) addresses(ctx context.Context, t Target) (list []netip.AddrPort
 	for _, a := range interleave(addrs) {
 		ap := netip.AddrPortFrom(a, t.Port)
 		switch {
-		case a.IsUnspecified() || a.IsMulticast() || t.Port == 0:
+		case a.IsUnspecified() || a.IsMulticast() || a == broadcast || t.Port == 0:
 			not = append(not, Attempt{t, ap, errNoUnicast})
 		case d.own(ap):
 			not = append(not, Attempt{t, ap, errOwn})
@@ -257,6 +261,8 @@ func (d *Dialer) addresses(ctx context.Context, t Target) (list []netip.AddrPort
 	}
 	return list, not
 }
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // OwnAddresses returns a function for DialerOptions.Own: it tells the addresses at which listeners on addrs are reached
 // from this machine.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,6 +102,7 @@ func asciiDomain(domain string) (string, error) {
 
 // lookupError sorts an error of package net: there is no such name, nobody answered, or there is no answer to be had.
 func lookupError(name string, err error) error {
+	name = strings.TrimSuffix(name, ".")
 	var e *net.DNSError
 	switch {
 	case err == nil, errors.As(err, &e) && e.IsNotFound:
@@ -150,7 +152,7 @@ func (c *cache[V]) get(ctx context.Context, name string, look func(context.Conte
 	case <-a.done:
 		return a.value, a.err
 	case <-ctx.Done():
-		return v, fmt.Errorf("%w: the DNS did not answer in time for %s", ErrTimeout, name)
+		return v, fmt.Errorf("%w: the DNS did not answer in time for %s", ErrTimeout, strings.TrimSuffix(name, "."))
 	}
 }
 

@@ -63,6 +63,9 @@ func (d *Dialer) Targets(ctx context.Context, domain string) ([]Target, error) {
 	if ip, err := netip.ParseAddr(strings.Trim(domain, "[]")); err == nil {
 		return []Target{{Host: ip.String(), Port: defaultPort}}, nil
 	}
+	if _, err := asciiDomain(domain); err != nil {
+		return nil, err
+	}
 	direct, plain := d.services(ctx, domain)
 	published := len(direct.records)+len(plain.records) > 0
 	targets := append(direct.targets(true), plain.targets(false)...)
