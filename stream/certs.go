@@ -298,13 +298,28 @@ func asciiHost(host string) string {
 // FindCertificate looks, without making anything, which certificate a host would have: the file, and what is wrong with it.
 // The error is fs.ErrNotExist where there is none.
 func FindCertificate(o CertOptions, host string) (leaf *x509.Certificate, file string, err error) {
+	chain, file, err := FindChain(o, host)
+	if err != nil {
+		return nil, file, err
+	}
+	return chain[0], file, nil
+}
+
+// FindChain is FindCertificate with all that the file holds, the host's own first: what the server shows.
+func FindChain(o CertOptions, host string) (chain []*x509.Certificate, file string, err error) {
 	o.ReadOnly = true
 	l := &certLoader{opt: &o, now: time.Now(), tried: make(map[string]*certPair)}
 	p, problems := l.find(host)
-	if p != nil {
-		return p.cert.Leaf, p.crt, nil
-	}
 	switch {
+	case p != nil:
+		for _, der := range p.cert.Certificate {
+			c, err := x509.ParseCertificate(der)
+			if err != nil {
+				return nil, p.crt, fmt.Errorf("certificate of %s: %s: %w", host, p.crt, err)
+			}
+			chain = append(chain, c)
+		}
+		return chain, p.crt, nil
 	case len(problems) == 0:
 		return nil, "", fs.ErrNotExist
 	case problems[0].none:

@@ -2,32 +2,30 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules/all"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/storage"
-	"github.com/xmppd/xmppd/stream"
 )
 
 var checkCommand = &command{
-	name: "check", args: "[config|files|tls]", summary: "explain every mistake that can be found",
+	name: "check", args: "[config|files|tls|dns]", summary: "explain every mistake that can be found",
 	help: `Looks for mistakes and says what to do about each. Exits with 1 where there is one.
 
   config   the file: every mistake with its line
   files    owner and mode of the data directory and what lies in it
-  tls      what the profile means, and for each host its certificate: names, dates, key
+  tls      what the profile means, and for each host its certificate: names, dates, key, and whether other servers take it
+  dns      for each host what clients and other servers find in the DNS, whether it leads here, and which records are missing
 
-Without an argument: all of them. Nothing is changed and nothing is made.
+Without an argument: the first three; dns asks the network. Nothing is changed and nothing is made.
 
 example: xmppd check tls`,
 	run: runCheck,
@@ -40,6 +38,7 @@ type finding struct {
 	Text  string `json:"text"`
 }
 
+// allChecks are made without an argument.
 var allChecks = []string{"config", "files", "tls"}
 
 func runCheck(ctx context.Context, c *call) error {
@@ -48,8 +47,8 @@ func runCheck(ctx context.Context, c *call) error {
 		return usageError("check takes one argument at most")
 	}
 	if len(c.args) == 1 {
-		if !slices.Contains(checks, c.args[0]) {
-			return usageError(fmt.Sprintf("it can check %s, not %q", strings.Join(checks, ", "), c.args[0]))
+		if known := append(slices.Clone(checks), "dns"); !slices.Contains(known, c.args[0]) {
+			return usageError(fmt.Sprintf("it can check %s, not %q", strings.Join(known, ", "), c.args[0]))
 		}
 		checks = c.args
 	}
@@ -66,6 +65,13 @@ func runCheck(ctx context.Context, c *call) error {
 		return errReported
 	}
 	out := findings(cfg, checks)
+	// What hurts others alone is no reason not to start: preflight does not look at it.
+	if slices.Contains(checks, "tls") {
+		out = append(out, checkFederation(cfg)...)
+	}
+	if slices.Contains(checks, "dns") {
+		out = append(out, checkDNS(ctx, cfg)...)
+	}
 	if c.json {
 		if err := printJSON(c.stdout, out); err != nil {
 			return err
@@ -176,44 +182,4 @@ func checkKeys(cfg *config.Config) (out []finding) {
 		}
 	}
 	return out
-}
-
-// checkTLS says what a peer would see.
-func checkTLS(cfg *config.Config) []finding {
-	out := []finding{}
-	for _, l := range stream.DescribeProfile(cfg.TLS.Profile, cfg.TLS.Curves) {
-		out = append(out, finding{"tls", true, l})
-	}
-	if err := checkDHParam(cfg); err != nil {
-		out = append(out, finding{"tls", false, err.Error()})
-	} else if cfg.TLS.DHParam != "" {
-		out = append(out, finding{"tls", true, "tls.dhparam is a sound safe prime; Go offers no finite-field DHE (RFC 9325 §4.1), so no connection uses it"})
-	}
-	o := certOptions(cfg, nil)
-	for _, host := range cfg.General.Hosts {
-		leaf, file, err := stream.FindCertificate(o, host)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && cfg.TLS.SelfSigned:
-			out = append(out, finding{"tls", true, fmt.Sprintf("%s has no certificate in %s; the server makes a self-signed one at its start, which nobody trusts by itself", host, o.Dir)})
-		case err != nil:
-			out = append(out, finding{"tls", false, err.Error()})
-		default:
-			out = append(out, describeLeaf(host, file, leaf))
-		}
-	}
-	return out
-}
-
-func describeLeaf(host, file string, leaf *x509.Certificate) finding {
-	left := time.Until(leaf.NotAfter)
-	text := fmt.Sprintf("%s: %s: names %s; %s key; valid until %s (%d days); issued by %s", host, file, strings.Join(leaf.DNSNames, ", "),
-		leaf.PublicKeyAlgorithm, leaf.NotAfter.UTC().Format("2006-01-02"), int(left.Hours()/24), issuer(leaf))
-	return finding{"tls", left > 0, text}
-}
-
-func issuer(leaf *x509.Certificate) string {
-	if leaf.Issuer.String() == leaf.Subject.String() {
-		return "itself (self-signed: clients must be given the file, other servers do not accept it)"
-	}
-	return leaf.Issuer.String()
 }

@@ -119,3 +119,8 @@ func (s *Server) Install(host string, p *Pair) (crt, key string) {
 	}
 	return crt, key
 }
+
+// PEM returns the authority's own certificate, for tls.trusted_ca_file.
+func (ca *CA) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
+}
