@@ -172,7 +172,7 @@ func (d *Dialer) Dial(ctx context.Context, domain string, skip func(Target) bool
 	return nil, e
 }
 
-// kindOf sums up attempts that failed: the one that comes nearest to a server counts.
+// kindOf sums up attempts that failed. One that had no answer counts most: there may be a server.
 func kindOf(tried []Attempt) error {
 	kind := ErrNoServer
 	for _, a := range tried {

@@ -21,7 +21,7 @@ import (
 // bad, dialback (XEP-0220) proves the name.
 type Policy struct {
 	all    *rules
-	byHost map[string]*rules // of the hosts with a section of their own
+	byHost map[string]*rules // of all hosts; nil where none has a section of its own
 }
 
 // rules are the policy of one host.
@@ -36,10 +36,16 @@ type rules struct {
 // NewPolicy makes the policy of a configuration that was loaded.
 func NewPolicy(cfg *config.Config) *Policy {
 	p := &Policy{all: newRules(cfg.S2S.S2SPolicy), byHost: make(map[string]*rules)}
-	for host, h := range cfg.Hosts {
-		if h.S2S != nil {
+	own := 0
+	for _, host := range cfg.General.Hosts {
+		p.byHost[host] = p.all
+		if h := cfg.Hosts[host]; h != nil && h.S2S != nil {
 			p.byHost[host] = newRules(cfg.S2SPolicy(host))
+			own++
 		}
+	}
+	if own == 0 {
+		p.byHost = nil
 	}
 	return p
 }
@@ -83,7 +89,7 @@ func (p *Policy) NeedCert(local, remote string) bool {
 
 // of returns the rules of a host. A service of it, such as rooms.host, has the host's.
 func (p *Policy) of(local string) *rules {
-	for more := len(p.byHost) > 0; more; _, local, more = strings.Cut(local, ".") {
+	for more := p.byHost != nil; more; _, local, more = strings.Cut(local, ".") {
 		if r := p.byHost[local]; r != nil {
 			return r
 		}

@@ -122,7 +122,7 @@ host_policy = [
 // TestPolicyOfHosts: a host's own section counts for it and its services, and for no other host.
 func TestPolicyOfHosts(t *testing.T) {
 	p := NewPolicy(parse(t, `[general]
-hosts = ["one.test", "two.test", "deep.two.test"]
+hosts = ["one.test", "two.test", "deep.two.test", "plain.two.test"]
 [s2s]
 insecure_domains = ["lab.example"]
 host_policy = [{host = "bad.example", policy = "deny"}]
@@ -152,6 +152,8 @@ s2s = {require_encryption = false, secure_auth = false}
 		{"deep.two.test", "a.example", true, false, false},
 		{"deep.two.test", "bad.example", false, false, false},
 		{"x.deep.two.test", "a.example", true, false, false},
+		{"plain.two.test", "a.example", true, true, true}, // a host, not a service of the other one
+		{"x.plain.two.test", "lab.example", true, false, true},
 		{"unknown.test", "a.example", true, true, true},
 		{"test", "lab.example", true, false, true},
 	} {

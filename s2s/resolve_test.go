@@ -121,13 +121,21 @@ func TestTargetsFailing(t *testing.T) {
 			t.Errorf("fault %d: %v, %v", how, list, err)
 		}
 	}
-	dns.Clear()
-	dns.Fail("_xmpp-server._tcp.peer.test", xtest.Silent)
-	dns.Fail("_xmpps-server._tcp.peer.test", xtest.Silent)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	for _, how := range []xtest.DNSFault{xtest.Silent, xtest.Garbage} {
+		dns.Clear()
+		dns.Fail("_xmpp-server._tcp.peer.test", how)
+		dns.Fail("_xmpps-server._tcp.peer.test", how)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if list, err := dialerOf(dns, 1).Targets(ctx, "peer.test"); !errors.Is(err, ErrTimeout) {
+			t.Errorf("fault %d: %v, %v", how, list, err)
+		}
+		cancel()
+	}
+	// Nobody is there at all.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if list, err := dialerOf(dns, 1).Targets(ctx, "peer.test"); !errors.Is(err, ErrTimeout) {
-		t.Errorf("silence: %v, %v", list, err)
+	if addrs, err := NewResolver("127.0.0.1:1").Addrs(ctx, "peer.test"); !errors.Is(err, ErrDNS) && !errors.Is(err, ErrTimeout) {
+		t.Errorf("no server: %v, %v", addrs, err)
 	}
 }
 

@@ -102,5 +102,5 @@ func remedy(bad *s2s.CertError, chain []*x509.Certificate) string {
 	case bad.Kind == s2s.WrongUse:
 		return "it takes one for TLS servers (serverAuth)"
 	}
-	return "it takes another one"
+	return "it takes another certificate"
 }
