@@ -178,6 +178,7 @@ var foreignPaths = map[string]string{
 	"s2s.shared":          "!xmppd makes its dialback secret by itself",
 	"s2s.outgoing":        "s2s.hosts, s2s.dns_server and s2s.connect_timeout",
 	"s2s.outgoing.tls":    "s2s.require_encryption",
+	"s2s.outgoing.port":   "!xmppd finds the ports of other servers in their DNS, or in s2s.hosts",
 	"s2s.address":         "s2s.hosts",
 	"s2s.timeout":         "limits.login_timeout",
 	"s2s.max_retry_delay": "!xmppd has no such option: it tries again when there is something to send",

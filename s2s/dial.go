@@ -152,7 +152,7 @@ func (d *Dialer) Dial(ctx context.Context, domain string, skip func(Target) bool
 		return nil, &DialError{Domain: domain, Kind: err}
 	}
 	if skip != nil {
-		targets = slices.DeleteFunc(slices.Clone(targets), skip)
+		targets = slices.DeleteFunc(targets, skip)
 	}
 	if len(targets) == 0 {
 		return nil, &DialError{Domain: domain, Kind: ErrSkipped}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/xmppd/xmppd/config"
@@ -47,7 +48,7 @@ type Target struct {
 }
 
 func (t Target) String() string {
-	s := net.JoinHostPort(t.Host, fmt.Sprint(t.Port))
+	s := net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port)))
 	if t.Direct {
 		return "tls://" + s
 	}
@@ -58,7 +59,7 @@ func (t Target) String() string {
 // (RFC 2782). domain is prepared.
 func (d *Dialer) Targets(ctx context.Context, domain string) ([]Target, error) {
 	if list := d.static[domain]; list != nil {
-		return list, nil
+		return slices.Clone(list), nil
 	}
 	if ip, err := netip.ParseAddr(strings.Trim(domain, "[]")); err == nil {
 		return []Target{{Host: ip.String(), Port: defaultPort}}, nil
@@ -113,7 +114,7 @@ func (s *service) targets(direct bool) (list []Target) {
 // direct TLS comes first: it takes fewer round trips.
 func (d *Dialer) order(list []Target) []Target {
 	slices.SortFunc(list, func(a, b Target) int { // all of it, so that the draw depends on nothing else
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Weight, b.Weight), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Weight, b.Weight), cmp.Compare(a.String(), b.String()))
 	})
 	list = slices.Compact(list)
 	for rest := list; len(rest) > 0; {

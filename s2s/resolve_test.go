@@ -62,6 +62,9 @@ func TestTargets(t *testing.T) {
 		{name: "no service, with a port", give: []records{{"xmpp", 0, 0, 5269, "."}}, err: ErrNoService},
 		{name: "port 0", give: []records{{"xmpp", 0, 0, 0, "a.test."}}, err: ErrNoService},
 		{name: "a record twice", give: []records{{"xmpp", 0, 0, 5269, "a.test."}, {"xmpp", 0, 0, 5269, "A.test."}}, want: "a.test:5269"},
+		{name: "both kinds on one port, and twice", give: []records{
+			{"xmpp", 0, 0, 443, "a.test."}, {"xmpps", 0, 0, 443, "a.test."}, {"xmpp", 0, 0, 443, "a.test"}, {"xmpps", 0, 0, 443, "A.test"},
+		}, want: "tls://a.test:443 a.test:443"},
 		{name: "A-labels", domain: "bücher.test", give: []records{{"xmpp", 0, 0, 5269, "a.test."}}, want: "a.test:5269"},
 		{name: "a name of one label", domain: "peer", want: "peer:5269"},
 		{name: "an IPv4 address", domain: "10.0.0.1", want: "10.0.0.1:5269"},
@@ -152,6 +155,7 @@ func TestStaticTargets(t *testing.T) {
 		if join(list) != "10.0.0.2:5269 tls://10.0.0.3:5270 [fd00::2]:1 xmpp.peer.test:5269" || err != nil {
 			t.Errorf("%v, %v", list, err)
 		}
+		clear(list) // it is the caller's own
 	}
 	if q := dns.Asked(); len(q) > 0 {
 		t.Errorf("asked for %q", q)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/xmppd/xmppd/test/xtest"
 )
@@ -190,14 +191,16 @@ func TestCheckFederation(t *testing.T) {
 		certs bool
 		code  int
 		says  string
+		days  int // until it expires; 0: long
 	}{
-		{"verified", "[s2s]\nlisten = ['127.0.0.1:0']\n" + trusted, true, 0, "ok   tls    a.test: other servers can verify it: for this name, by an authority that is trusted here\n"},
+		{"verified", "[s2s]\nlisten = ['127.0.0.1:0']\n" + trusted, true, 0, "ok   tls    a.test: other servers can verify it: the name is right, and the chain (1 in the file) leads to an authority that is trusted here\n", 0},
 		{"unknown authority", "[s2s]\nlisten = ['127.0.0.1:0']\n", true, 1,
-			"BAD  tls    a.test: other servers refuse it: the certificate was signed by an unknown authority, CN=test authority; the file must hold the intermediate certificates as well"},
-		{"no federation", "[s2s]\nlisten = []\n", true, 0, "ok   tls    a.test: "},
+			"BAD  tls    a.test: other servers refuse it: the certificate was signed by an unknown authority, CN=test authority; the file must hold the intermediate certificates as well", 0},
+		{"no federation", "[s2s]\nlisten = []\n", true, 0, "ok   tls    a.test: ", 0},
+		{"expires soon", "[s2s]\nlisten = []\n", true, 0, "ok   tls    a.test: ", 5},
 		{"authorities that are none", "[s2s]\nlisten = ['127.0.0.1:0']\n[tls]\ntrusted_ca_file = 'config.toml'\n", false, 1,
-			"BAD  tls    tls.trusted_ca_file: "},
-		{"none yet", "[s2s]\nlisten = ['127.0.0.1:0']\n", false, 0, "ok   tls    a.test has no certificate"},
+			"BAD  tls    tls.trusted_ca_file: ", 0},
+		{"none yet", "[s2s]\nlisten = ['127.0.0.1:0']\n", false, 0, "ok   tls    a.test has no certificate", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -209,7 +212,11 @@ func TestCheckFederation(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.certs {
-				p := ca.Issue(t, xtest.Issue{Names: []string{"a.test"}})
+				what := xtest.Issue{Names: []string{"a.test"}}
+				if test.days > 0 {
+					what.To = time.Now().Add(time.Duration(test.days) * 24 * time.Hour)
+				}
+				p := ca.Issue(t, what)
 				files["certs/a.test.crt"], files["certs/a.test.key"] = p.Crt, p.Key
 			}
 			for name, data := range files {
@@ -221,6 +228,9 @@ func TestCheckFederation(t *testing.T) {
 			out, errs, code := xtest.Xmppd(t, "", "check", "tls", "-config", config)
 			if code != test.code || errs != "" || !strings.Contains(out, "\n"+test.says) {
 				t.Errorf("exit %d\n%s%s", code, out, errs)
+			}
+			if strings.Contains(out, "; renew it\n") != (test.days > 0) {
+				t.Errorf("says of %d days\n%s", test.days, out)
 			}
 			if strings.Contains(out, "other servers") != strings.Contains(test.extra, "127.0.0.1") && test.certs {
 				t.Errorf("says of other servers\n%s", out)

@@ -46,6 +46,9 @@ func describeLeaf(host, file string, leaf *x509.Certificate) finding {
 	left := time.Until(leaf.NotAfter)
 	text := fmt.Sprintf("%s: %s: names %s; %s key; valid until %s (%d days); issued by %s", host, file, strings.Join(leaf.DNSNames, ", "),
 		leaf.PublicKeyAlgorithm, leaf.NotAfter.UTC().Format("2006-01-02"), int(left.Hours()/24), issuer(leaf))
+	if left < 14*24*time.Hour {
+		text += "; renew it"
+	}
 	return finding{"tls", left > 0, text}
 }
 
@@ -79,7 +82,7 @@ func checkFederation(cfg *config.Config) []finding {
 		var bad *s2s.CertError
 		switch err := v.CheckChain(chain, host); {
 		case err == nil:
-			out = append(out, finding{"tls", true, fmt.Sprintf("%s: other servers can verify it: for this name, by an authority that is trusted here", host)})
+			out = append(out, finding{"tls", true, fmt.Sprintf("%s: other servers can verify it: the name is right, and the chain (%d in the file) leads to an authority that is trusted here", host, len(chain))})
 		case !errors.As(err, &bad):
 			out = append(out, finding{"tls", false, host + ": " + err.Error()})
 		case bad.Kind == s2s.SelfSigned:
