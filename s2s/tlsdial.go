@@ -33,15 +33,17 @@ func ClientTLS(o ClientTLSOptions) *tls.Config {
 	if name, err := asciiDomain(o.Domain); err == nil {
 		cfg.ServerName = name
 	}
-	// Whatever authorities the peer lists: it may trust more than these, and a certificate that it does not trust leaves
-	// dialback possible.
-	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cfg.GetClientCertificate = func(cri *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		// Whatever authorities the peer lists: it may trust more than these, and a certificate that it does not trust leaves
+		// dialback possible. One that it cannot even read would end the handshake.
+		asked := *cri
+		asked.AcceptableCAs = nil
 		if o.Certificates != nil {
-			if cert := o.Certificates.Of(o.Local); cert != nil {
+			if cert := o.Certificates.Of(o.Local); cert != nil && asked.SupportsCertificate(cert) == nil {
 				return cert, nil
 			}
 		}
-		return new(tls.Certificate), nil
+		return new(tls.Certificate), nil // none
 	}
 	return cfg
 }

@@ -145,6 +145,20 @@ func TestClientTLS(t *testing.T) {
 		}
 	})
 
+	t.Run("a certificate that the peer cannot read is not shown", func(t *testing.T) {
+		cfg := ClientTLS(ClientTLSOptions{Profile: "intermediate", Certificates: certs, Local: "one.test", Domain: "peer.test"})
+		for scheme, shown := range map[tls.SignatureScheme]bool{tls.ECDSAWithP256AndSHA256: true, tls.PSSWithSHA256: false} {
+			cri := &tls.CertificateRequestInfo{Version: tls.VersionTLS13, SignatureSchemes: []tls.SignatureScheme{scheme}, AcceptableCAs: [][]byte{{0x30, 0}}}
+			cert, err := cfg.GetClientCertificate(cri)
+			if err != nil || cert == nil || (len(cert.Certificate) > 0) != shown {
+				t.Errorf("%v: %v, %v", scheme, cert, err)
+			}
+			if len(cri.AcceptableCAs) != 1 {
+				t.Error("the request was changed")
+			}
+		}
+	})
+
 	t.Run("no session is resumed", func(t *testing.T) {
 		cfg := ClientTLS(ClientTLSOptions{Profile: "intermediate", Certificates: certs, Local: "one.test", Domain: "peer.test"})
 		tickets := srv.Clone()
