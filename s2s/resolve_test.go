@@ -215,6 +215,9 @@ func TestManyRecords(t *testing.T) {
 	if err != nil || len(list) != maxRecords || list[0].Priority != 1 {
 		t.Errorf("%d, %v, %v", len(list), list, err)
 	}
+	if records, err := d.resolver.SRV(t.Context(), serviceStartTLS, "peer.test"); err != nil || len(records) != maxRecords {
+		t.Errorf("%d records, %v", len(records), err)
+	}
 	addrs, err := d.resolver.Addrs(t.Context(), "server.peer.test")
 	if err != nil || len(addrs) != maxAddresses {
 		t.Errorf("%d, %v", len(addrs), err)
