@@ -3,12 +3,14 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
 
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -46,14 +48,19 @@ type hashOptions struct {
 // NewAccounts opens the accounts in a store. A host's accounts lie in the bucket "auth", host.
 func NewAccounts(st storage.Store, o Options) *Accounts {
 	if o.Secret == nil {
-		var secret [keyringSize]byte
-		rand.Read(secret[:])
-		o.Secret = (&Keyring{secret[:]}).Secret
+		o.Secret = (&Keyring{secret: random(keyringSize)}).Secret
 	}
 	a := &Accounts{store: st, vault: newVault(o.Secret), derive: newDeriver(runtime.GOMAXPROCS(0))}
-	rand.Read(a.verified.key[:])
+	a.verified.key = random(sha256.Size)
 	a.SetOptions(o)
 	return a
+}
+
+// random returns a key of this process.
+func random(size int) secret.Key {
+	b := make([]byte, size)
+	rand.Read(b) // never fails
+	return secret.NewKey(b)
 }
 
 // SetOptions changes the hashes and iterations of passwords set from now on, and the SCRAM mechanisms offered. The secret

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
+
+	"github.com/xmppd/xmppd/secret"
 )
 
 func (u *users) Check(ctx context.Context, local, password string) error {
@@ -54,7 +56,7 @@ const (
 // network. It holds MACs under a key of this process, over the stored record too: a new password, or a new account of the
 // same name, has another record, so that nothing needs to be forgotten explicitly.
 type verified struct {
-	key  [32]byte
+	key  secret.Key
 	mu   sync.Mutex
 	last map[string]verifiedEntry // by account
 }
@@ -65,7 +67,7 @@ type verifiedEntry struct {
 }
 
 func (v *verified) mac(account string, c *credential, password string) (sum [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, v.key[:])
+	mac := hmac.New(sha256.New, v.key.Bytes())
 	mac.Write(fields(account, string(c.Salt), string(c.Sealed), password))
 	mac.Sum(sum[:0])
 	return sum

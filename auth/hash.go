@@ -7,7 +7,9 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"fmt"
 	"hash"
+	"io"
 )
 
 // saltSize is the size of all salts, real and fake: over 128 bits, and without padding in base64.
@@ -33,6 +35,9 @@ func hashFunc(name string) (func() hash.Hash, bool) {
 
 // keys are the two that a server holds of a password for one hash (RFC 5802 §3).
 type keys struct{ stored, server []byte }
+
+// Format keeps them out of whatever prints whole structures.
+func (keys) Format(f fmt.State, _ rune) { io.WriteString(f, "auth.keys") }
 
 // deriver runs PBKDF2, on so many processors at once and no more: a flood of PLAIN attempts slows other PLAIN attempts only.
 type deriver struct {

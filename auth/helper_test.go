@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/storage"
 )
 
@@ -28,13 +29,11 @@ const (
 	testIterations = 16 // tests derive many keys
 )
 
-func testSecret(label string) []byte {
-	return (&Keyring{secret: []byte("0123456789abcdef0123456789abcdef")}).Secret(label)
-}
+func keyringOf(key string) *Keyring { return &Keyring{secret: secret.NewKey([]byte(key))} }
 
-func otherSecret(label string) []byte {
-	return (&Keyring{secret: []byte("another keyring of thirty-two by")}).Secret(label)
-}
+func testSecret(label string) []byte { return keyringOf("0123456789abcdef0123456789abcdef").Secret(label) }
+
+func otherSecret(label string) []byte { return keyringOf("another keyring of thirty-two by").Secret(label) }
 
 // newAccounts makes accounts with alice, and bob, who is disabled.
 func newAccounts(t testing.TB, st storage.Store) *Accounts {

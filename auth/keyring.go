@@ -1,8 +1,8 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/storage"
 )
 
@@ -21,27 +22,35 @@ const keyringSize = 32
 
 // Keyring is the server's own secret: one file of 32 random bytes, made at the first start with mode 0600, from which every
 // use derives its own key (HKDF-SHA-256). Without it a copy of the database is of no use.
-type Keyring struct{ secret []byte }
+type Keyring struct {
+	secret   secret.Key
+	unlocked error // why its memory is not locked
+}
 
 // OpenKeyring reads the file, or makes it. It refuses one that others can read or write, a symbolic link, and one of the
 // wrong size, and says the remedy.
 func OpenKeyring(path string) (*Keyring, error) {
-	secret, err := readKeyring(path)
+	b, err := readKeyring(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = makeKeyring(path); err == nil {
-			secret, err = readKeyring(path)
+			b, err = readKeyring(path)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
-	return &Keyring{secret}, nil
+	k := &Keyring{}
+	k.secret, k.unlocked = secret.Lock(b)
+	return k, nil
 }
+
+// Unlocked says why the system does not keep the keyring's memory from being swapped out or dumped; nil: it does.
+func (k *Keyring) Unlocked() error { return k.unlocked }
 
 // Secret returns the 32-byte key for a use; the same label always gives the same key.
 func (k *Keyring) Secret(label string) []byte {
 	// RFC 5869: the file is uniformly random, so no salt; the label keeps the uses apart.
-	key, err := hkdf.Key(sha256.New, k.secret, nil, "xmppd keyring v1: "+label, sha256.Size)
+	key, err := hkdf.Key(sha256.New, k.secret.Bytes(), nil, "xmppd keyring v1: "+label, sha256.Size)
 	if err != nil {
 		panic("auth: " + err.Error()) // only for lengths that HKDF cannot give
 	}
@@ -50,27 +59,27 @@ func (k *Keyring) Secret(label string) []byte {
 
 // Fingerprint names the keyring without telling it: the first eight hex digits of its SHA-256.
 func (k *Keyring) Fingerprint() string {
-	sum := sha256.Sum256(k.secret)
+	sum := sha256.Sum256(k.secret.Bytes())
 	return hex.EncodeToString(sum[:4])
 }
 
 // Size is how many bytes it has.
-func (k *Keyring) Size() int { return len(k.secret) }
+func (k *Keyring) Size() int { return len(k.secret.Bytes()) }
 
 // Format keeps the secret out of whatever prints whole structures.
 func (Keyring) Format(f fmt.State, _ rune) { io.WriteString(f, "auth.Keyring") }
 
 // readKeyring reads an existing file, if nobody else can get at it.
 func readKeyring(path string) ([]byte, error) {
-	secret, err := storage.ReadSecretFile(path, 4<<10)
+	b, err := storage.ReadSecretFile(path, 4<<10)
 	if err != nil {
 		return nil, err
 	}
-	if len(secret) != keyringSize || bytes.Equal(secret, make([]byte, keyringSize)) {
+	if len(b) != keyringSize || hmac.Equal(b, make([]byte, keyringSize)) {
 		return nil, fmt.Errorf("%s is damaged: it must have %d random bytes, has %d: put the file back from a backup; "+
-			"without it no stored password can be used", path, keyringSize, len(secret))
+			"without it no stored password can be used", path, keyringSize, len(b))
 	}
-	return secret, nil
+	return b, nil
 }
 
 // makeKeyring writes a new secret: complete and on disk before it gets its name, and never over an existing file.
@@ -84,12 +93,13 @@ func makeKeyring(path string) error {
 		f.Close()
 		os.Remove(f.Name())
 	}()
-	secret := make([]byte, keyringSize)
-	rand.Read(secret) // never fails
+	b := make([]byte, keyringSize)
+	defer clear(b)
+	rand.Read(b) // never fails
 	if err := f.Chmod(0o600); err != nil {
 		return err // a umask may have taken away more
 	}
-	if _, err := f.Write(secret); err != nil {
+	if _, err := f.Write(b); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

@@ -133,7 +133,7 @@ func TestKeyringRefused(t *testing.T) {
 
 // TestKeyringFingerprint: a fingerprint tells keyrings apart and stays what it is.
 func TestKeyringFingerprint(t *testing.T) {
-	a, b := &Keyring{[]byte("abc")}, &Keyring{[]byte("abd")}
+	a, b := keyringOf("abc"), keyringOf("abd")
 	if a.Fingerprint() != "ba7816bf" || b.Fingerprint() == a.Fingerprint() || a.Size() != 3 { // FIPS 180-4: SHA-256 of abc
 		t.Errorf("%s, %s, %d bytes", a.Fingerprint(), b.Fingerprint(), a.Size())
 	}

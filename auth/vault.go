@@ -6,6 +6,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+
+	"github.com/xmppd/xmppd/secret"
 )
 
 // errSealed says that a record was sealed with another keyring, for another account, or was changed.
@@ -14,11 +16,11 @@ var errSealed = errors.New("sealed with another keyring, or damaged")
 // vault seals what the database holds of passwords, so that a copy of it alone lets nobody in and impersonates no server.
 type vault struct {
 	aead cipher.AEAD
-	fake []byte // for the salts of accounts that do not exist
+	fake secret.Key // for the salts of accounts that do not exist
 }
 
-func newVault(secret func(label string) []byte) *vault {
-	block, err := aes.NewCipher(secret("accounts"))
+func newVault(derive func(label string) []byte) *vault {
+	block, err := aes.NewCipher(derive("accounts"))
 	if err != nil {
 		panic("auth: " + err.Error()) // Secret did not give 32 bytes
 	}
@@ -27,7 +29,7 @@ func newVault(secret func(label string) []byte) *vault {
 	if err != nil {
 		panic("auth: " + err.Error())
 	}
-	return &vault{aead: aead, fake: secret("fake-salt")}
+	return &vault{aead: aead, fake: secret.NewKey(derive("fake-salt"))}
 }
 
 // seal encrypts for a place: what is sealed for one account and hash cannot be moved to another.
@@ -44,7 +46,7 @@ func (v *vault) open(sealed, place []byte) ([]byte, error) {
 // fakeSalt is the salt shown for an account that is not there: always the same one, also after a restart, and of the same
 // form as a real one.
 func (v *vault) fakeSalt(host, local, hash string) []byte {
-	mac := hmac.New(sha256.New, v.fake)
+	mac := hmac.New(sha256.New, v.fake.Bytes())
 	mac.Write(fields(host, local, hash))
 	return mac.Sum(nil)[:saltSize]
 }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/xmppd/xmppd/secret"
 )
 
 // Decode lays a section over the defaults: every key of n must be a field of C (toml tag), with the right type. Mistakes
@@ -14,7 +16,7 @@ import (
 //
 // A field may be a bool, a string, a number, a Duration, a Size, a OneOrMore, an encoding.TextUnmarshaler, a struct, or a slice, a
 // map or a pointer of these. The option "required" in a tag, as in `toml:"name,required"`, makes a key mandatory where
-// its table is written. A field with the tag `secret:"true"` has its value kept out of messages, diffs and docs.
+// its table is written. A field of type secret.Text, or with the tag `secret:"true"`, has its value kept out of messages, diffs and docs.
 func Decode[C any](n *Node, defaults C, errs *Errors) C {
 	before := errs.at
 	errs.at = n
@@ -49,6 +51,7 @@ var (
 	sizeType     = reflect.TypeFor[Size]()
 	moreType     = reflect.TypeFor[OneOrMore]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+	secretType   = reflect.TypeFor[secret.Text]()
 )
 
 // value lays n over v, which holds the default.
@@ -258,7 +261,7 @@ func (d *decoder) unknown(n *Node, key string, fields fields) {
 // wrongType notes a value of the wrong type. It does not repeat the value, which may be a secret.
 func (d *decoder) wrongType(n *Node, want reflect.Type) {
 	text := fmt.Sprintf("must be %s, is %s", describeType(want, false), n.kind())
-	if want.Kind() == reflect.Struct {
+	if want.Kind() == reflect.Struct && isTable(want) {
 		if hints := foreign(n); len(hints) == 1 {
 			text += "; " + hints[0].text
 		}
@@ -312,7 +315,7 @@ func fieldsOf(t reflect.Type) (fs fields) {
 		}
 		fs = append(fs, field{
 			key: key, index: []int{i}, doc: f.Tag.Get("doc"),
-			required: options == "required", secret: f.Tag.Get("secret") == "true",
+			required: options == "required", secret: f.Tag.Get("secret") == "true" || f.Type == secretType,
 		})
 	}
 	return fs

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"fmt"
+	"log/slog"
+)
+
 // Node is a value of the file with its place.
 type Node struct {
 	Value any              // string, int64, float64, bool, time.Time, []*Node or nil for a table
@@ -8,6 +13,21 @@ type Node struct {
 	Path  string           // modules.mod_x.keys, or host_config "b.example" modules.mod_x.keys
 	Line  int
 }
+
+// Format implements fmt.Formatter: where a node is and of what kind. A value may be a secret, and no verb prints it.
+func (n *Node) Format(f fmt.State, _ rune) {
+	if n == nil {
+		fmt.Fprint(f, "<nil>")
+		return
+	}
+	fmt.Fprintf(f, "line %d: %s (%s)", n.Line, n.Path, n.kind())
+}
+
+// MarshalText implements encoding.TextMarshaler, and so do encoders of JSON.
+func (n *Node) MarshalText() ([]byte, error) { return fmt.Append(nil, n), nil }
+
+// LogValue implements slog.LogValuer.
+func (n *Node) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(n)) }
 
 // Table tells whether n is a table.
 func (n *Node) Table() bool { return n.Keys != nil }

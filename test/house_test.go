@@ -18,16 +18,17 @@ const module = "github.com/xmppd/xmppd"
 
 // mayImport is the house's one rule: imports go downwards. A trailing "/…" stands for a package and all below it.
 var mayImport = map[string][]string{
+	"secret":   {},
 	"stanza":   {},
 	"stream":   {"stanza"},
-	"config":   {"stanza"},
+	"config":   {"secret", "stanza"},
 	"storage":  {"stanza", "storage/…"},
-	"auth":     {"stanza", "storage"},
-	"modules":  {"stanza", "stream", "config", "storage", "auth"},
-	"module":   {"modules/…", "stanza", "stream", "config", "storage", "auth"}, // modules/X
+	"auth":     {"secret", "stanza", "storage"},
+	"modules":  {"secret", "stanza", "stream", "config", "storage", "auth"},
+	"module":   {"modules/…", "secret", "stanza", "stream", "config", "storage", "auth"}, // modules/X
 	"router":   {"modules", "stanza", "stream"},
-	"c2s":      {"router", "modules", "auth", "stream", "config", "stanza"},
-	"s2s":      {"router", "modules", "auth", "stream", "config", "stanza"},
+	"c2s":      {"router", "modules", "auth", "stream", "config", "secret", "stanza"},
+	"s2s":      {"router", "modules", "auth", "stream", "config", "secret", "stanza"},
 	"cmd":      {"…"},
 	"test":     {"test/…"},
 	"modtest":  {"modules", "stanza", "stream", "config", "storage", "storage/memory", "auth", "router"},

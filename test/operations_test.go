@@ -3,12 +3,15 @@ package test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +77,83 @@ func TestRoot(t *testing.T) {
 			t.Errorf("ready %v, exit %d\n%s", ready, code, log)
 		}
 	})
+}
+
+// TestMemory: what the server keeps in memory nobody reads but root: it leaves no core dump, processes of the same user cannot
+// attach to it, and its keys are not swapped out.
+func TestMemory(t *testing.T) {
+	s := xtest.New(t, xtest.Options{NoStart: true})
+	var o xtest.Options
+	if as := xtest.Unprivileged(t, s.Dir, s.Config); as != nil {
+		if _, err := exec.LookPath("setpriv"); err != nil {
+			t.Skip("needs setpriv to start as another user")
+		}
+		o.Prefix = []string{"setpriv", fmt.Sprintf("--reuid=%d", as.Credential.Uid), fmt.Sprintf("--regid=%d", as.Credential.Gid), "--clear-groups"}
+	}
+	s.Start(o)
+	fi, err := os.Stat(fmt.Sprintf("/proc/%d/mem", s.Pid()))
+	if os.IsNotExist(err) {
+		t.Skip("needs Linux's /proc")
+	}
+	must(t, err)
+	if owner := fi.Sys().(*syscall.Stat_t).Uid; owner != 0 { // proc(5), PR_SET_DUMPABLE of prctl(2)
+		t.Errorf("its memory belongs to user %d", owner)
+	}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", s.Pid()))
+	must(t, err)
+	if !regexp.MustCompile(`(?m)^Max core file size +0 +0 `).Match(limits) {
+		t.Errorf("core dumps are allowed:\n%s", limits)
+	}
+	if strings.Contains(string(limits), "Max locked memory         0 ") {
+		t.Skip("this user may lock no memory")
+	}
+	if locked := s.Locked(t); locked == 0 {
+		t.Error("no memory is locked")
+	}
+}
+
+// TestUnit: the service unit keeps the process from all that it does not need.
+func TestUnit(t *testing.T) {
+	file := filepath.Join(xtest.Root(), "doc", "xmppd.service")
+	unit, err := os.ReadFile(file)
+	must(t, err)
+	for line := range strings.Lines(`User=xmppd
+UMask=0077
+StateDirectoryMode=0700
+LimitCORE=0
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=/var/lib/xmppd
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateMounts=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+`) {
+		if !strings.Contains("\n"+string(unit), "\n"+line) {
+			t.Errorf("no line %s", line)
+		}
+	}
+	out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", file).CombinedOutput()
+	level := regexp.MustCompile(`exposure level for xmppd.service: ([0-9.]+)`).FindSubmatch(out)
+	if err != nil || level == nil {
+		t.Skipf("systemd-analyze says nothing of it: %v", err)
+	}
+	if n, err := strconv.ParseFloat(string(level[1]), 64); err != nil || n > 1.5 {
+		t.Errorf("systemd-analyze sees an exposure of %s, wanted 1.5 at most\n%s", level[1], out)
+	}
 }
 
 // polite reads until the server ends the stream, answers as RFC 6120 §4.4 asks, and returns the stream errors it got.

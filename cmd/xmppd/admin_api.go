@@ -10,6 +10,7 @@ import (
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/stream"
 )
@@ -76,10 +77,15 @@ func writeError(w http.ResponseWriter, err error) {
 	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }
 
-// userRequest is the body of POST /v1/users/{add,passwd,delete,disable,enable}.
+// userRequest is the body of POST /v1/users/{add,passwd,delete,disable,enable}, as it is read.
 type userRequest struct {
-	JID      string `json:"jid"`
-	Password string `json:"password,omitempty"`
+	JID      string      `json:"jid"`
+	Password secret.Text `json:"password"`
+}
+
+// userCall makes that body. It is the one place where a password is written.
+func userCall(jid string, password secret.Text) map[string]string {
+	return map[string]string{"jid": jid, "password": password.Reveal()}
 }
 
 // userInfo is an account as `user list` shows it.
@@ -117,9 +123,9 @@ func (s *server) apiUser(r *http.Request, in userRequest) (struct{}, error) {
 	ctx := r.Context()
 	switch r.PathValue("what") {
 	case "add":
-		err = users.Create(ctx, j.Local(), in.Password)
+		err = users.Create(ctx, j.Local(), in.Password.Reveal())
 	case "passwd":
-		err = users.SetPassword(ctx, j.Local(), in.Password)
+		err = users.SetPassword(ctx, j.Local(), in.Password.Reveal())
 	case "delete":
 		err = users.Delete(ctx, j.Local())
 	case "disable":

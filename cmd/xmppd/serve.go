@@ -14,6 +14,7 @@ import (
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/c2s"
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/secret"
 )
 
 // drainTime is how long SIGTERM waits for clients to take what is theirs; a second signal does not wait.
@@ -42,7 +43,9 @@ func runServe(ctx context.Context, c *call) error {
 		return err
 	}
 	log, level := newLog(c, cfg)
-	noCoreDumps(log)
+	if err := secret.Harden(); err != nil {
+		log.Warn("memory not kept from others", "err", err)
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -51,13 +54,6 @@ func runServe(ctx context.Context, c *call) error {
 		return err
 	}
 	return s.serve(ctx)
-}
-
-// noCoreDumps keeps what is in memory, keys among it, from being written to a file when the process dies.
-func noCoreDumps(log *slog.Logger) {
-	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
-		log.Warn("core dumps not switched off", "err", err)
-	}
 }
 
 // startServer opens everything up to the listeners. An error leaves nothing running, and what can be looked at before the

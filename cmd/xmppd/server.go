@@ -83,6 +83,9 @@ func (s *server) open(ctx context.Context, cfg *config.Config, dir string) (err 
 	if s.keys, err = auth.OpenKeyring(filepath.Join(dir, keyringName)); err != nil {
 		return err
 	}
+	if err := s.keys.Unlocked(); err != nil {
+		s.log.Debug("the memory of the keyring is not locked", "err", err)
+	}
 	s.throttle = auth.NewThrottle(throttleLimits(cfg))
 	s.accounts = auth.NewAccounts(s.store, authOptions(cfg, s.keys))
 	if err := s.accounts.Verify(ctx, cfg.General.Hosts...); err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/xmppd/xmppd/secret"
 )
 
 var userCommand = &command{
@@ -66,13 +68,13 @@ func runUser(ctx context.Context, c *call) error {
 	case "import":
 		return importUsers(ctx, c, a)
 	}
-	req := userRequest{JID: rest[0]}
+	var password secret.Text
 	if what == "add" || what == "passwd" {
-		if req.Password, err = c.readPassword(rest[0]); err != nil {
+		if password, err = c.readPassword(rest[0]); err != nil {
 			return err
 		}
 	}
-	if err := a.call(ctx, "POST", "/v1/users/"+what, req, nil); err != nil {
+	if err := a.call(ctx, "POST", "/v1/users/"+what, userCall(rest[0], password), nil); err != nil {
 		return err
 	}
 	if c.json {
@@ -84,7 +86,7 @@ func runUser(ctx context.Context, c *call) error {
 }
 
 // readPassword asks for a password twice on a terminal, else reads one line.
-func (c *call) readPassword(jid string) (string, error) {
+func (c *call) readPassword(jid string) (none secret.Text, err error) {
 	f, ok := c.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		line, err := bufio.NewReader(c.stdin).ReadString('\n')
@@ -93,9 +95,9 @@ func (c *call) readPassword(jid string) (string, error) {
 			if err == nil || errors.Is(err, io.EOF) {
 				err = errors.New("no password: give it as one line on standard input, or run the command on a terminal")
 			}
-			return "", err
+			return none, err
 		}
-		return line, nil
+		return secret.NewText(line), nil
 	}
 	ask := func(prompt string) (string, error) {
 		fmt.Fprint(c.stderr, prompt)
@@ -105,19 +107,19 @@ func (c *call) readPassword(jid string) (string, error) {
 	}
 	first, err := ask("Password for " + jid + ": ")
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	second, err := ask("Once more: ")
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	if first != second {
-		return "", errors.New("the two passwords differ; nothing was changed")
+		return none, errors.New("the two passwords differ; nothing was changed")
 	}
 	if first == "" {
-		return "", errors.New("an empty password is none; nothing was changed")
+		return none, errors.New("an empty password is none; nothing was changed")
 	}
-	return first, nil
+	return secret.NewText(first), nil
 }
 
 func listUsers(ctx context.Context, c *call, a *admin, args []string) error {
@@ -168,7 +170,7 @@ func importUsers(ctx context.Context, c *call, a *admin) error {
 			refused = append(refused, fmt.Sprintf("line %d: %s: no password", n, jid))
 			continue
 		}
-		if err := a.call(ctx, "POST", "/v1/users/add", userRequest{JID: jid, Password: pw}, nil); err != nil {
+		if err := a.call(ctx, "POST", "/v1/users/add", userCall(jid, secret.NewText(pw)), nil); err != nil {
 			refused = append(refused, fmt.Sprintf("line %d: %s: %s", n, jid, err))
 			continue
 		}

@@ -32,6 +32,7 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/keystore"
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stream"
 )
 
@@ -45,9 +46,9 @@ const (
 type Config struct {
 	Validity                ValidityPeriods `toml:"validity_period"`
 	ProvisionCreatesAccount bool            `toml:"provision_creates_account" doc:"a provision token for a user that does not exist makes the account"`
-	OTPSeed                 string          `toml:"otp_seed" secret:"true" doc:"base32; with token_secret: the X-TOKEN mechanism"`
+	OTPSeed                 secret.Text     `toml:"otp_seed" doc:"base32; with token_secret: the X-TOKEN mechanism"`
 	OTPSeedKey              string          `toml:"otp_seed_key" doc:"the key of mod_keystore that is the seed, its bytes as they are; instead of otp_seed"`
-	TokenSecret             string          `toml:"token_secret" secret:"true" doc:"signs the tokens of X-TOKEN"`
+	TokenSecret             secret.Text     `toml:"token_secret" doc:"signs the tokens of X-TOKEN"`
 	TokenSecretKey          string          `toml:"token_secret_key" doc:"the key of mod_keystore that is the secret; instead of token_secret"`
 	NonceLength             int             `toml:"nonce_length" doc:"digits of the nonce in a token of X-TOKEN, exactly"`
 	RequireAccount          bool            `toml:"require_account" doc:"X-TOKEN logs in existing accounts only; false is the same as auto_accounts = true"`
@@ -100,22 +101,22 @@ func (c *Config) Check(errs *config.Errors) {
 			errs.Add(p.key+".unit", `must be "days", "hours", "minutes" or "seconds", is %q`, p.Unit)
 		}
 	}
-	if seed, err := decodeSeed(c.OTPSeed); c.OTPSeed != "" && (err != nil || len(seed) < minSeed) {
+	if seed, err := decodeSeed(c.OTPSeed); !c.OTPSeed.IsZero() && (err != nil || len(seed) < minSeed) {
 		errs.Add("otp_seed", "must be base32 of at least %d bytes", minSeed)
 	}
-	if c.TokenSecret != "" && len(c.TokenSecret) < minSecret {
+	if !c.TokenSecret.IsZero() && len(c.TokenSecret.Reveal()) < minSecret {
 		errs.Add("token_secret", "must have at least %d characters", minSecret)
 	}
-	if c.OTPSeed != "" && c.OTPSeedKey != "" {
+	if !c.OTPSeed.IsZero() && c.OTPSeedKey != "" {
 		errs.Add("otp_seed_key", "is there beside otp_seed: one of them is enough")
 	}
-	if c.TokenSecret != "" && c.TokenSecretKey != "" {
+	if !c.TokenSecret.IsZero() && c.TokenSecretKey != "" {
 		errs.Add("token_secret_key", "is there beside token_secret: one of them is enough")
 	}
-	switch seed, secret := c.OTPSeed != "" || c.OTPSeedKey != "", c.TokenSecret != "" || c.TokenSecretKey != ""; {
-	case seed && !secret:
+	switch seed, signs := !c.OTPSeed.IsZero() || c.OTPSeedKey != "", !c.TokenSecret.IsZero() || c.TokenSecretKey != ""; {
+	case seed && !signs:
 		errs.Add(named("otp_seed", c.OTPSeed), "needs token_secret")
-	case secret && !seed:
+	case signs && !seed:
 		errs.Add(named("token_secret", c.TokenSecret), "needs otp_seed")
 	}
 	if c.NonceLength < minNonce || c.NonceLength > maxNonce {
@@ -161,16 +162,16 @@ func warnOpen(cfg *config.Config, section *config.Node) {
 }
 
 // named is the option in which a secret stands: itself, or the one for the name of a key.
-func named(option, inline string) string {
-	if inline == "" {
+func named(option string, inline secret.Text) string {
+	if inline.IsZero() {
 		return option + "_key"
 	}
 	return option
 }
 
 // decodeSeed reads base32 as authenticators write it, in either case and with padding or without.
-func decodeSeed(text string) ([]byte, error) {
-	return base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.TrimRight(text, "=")))
+func decodeSeed(text secret.Text) ([]byte, error) {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.TrimRight(text.Reveal(), "=")))
 }
 
 var defaults = Config{
@@ -289,7 +290,7 @@ var gone = &stream.Error{Condition: "not-authorized", Text: "Tokens revoked"}
 
 // newXToken reads the secrets of X-TOKEN, or returns nil where there are none.
 func (m *module) newXToken() (*xtoken, error) {
-	if m.cfg.OTPSeed == "" && m.cfg.OTPSeedKey == "" {
+	if m.cfg.OTPSeed.IsZero() && m.cfg.OTPSeedKey == "" {
 		return nil, nil
 	}
 	seed, err := decodeSeed(m.cfg.OTPSeed)
@@ -300,7 +301,7 @@ func (m *module) newXToken() (*xtoken, error) {
 	if x.seed, err = m.secret("otp_seed_key", seed, m.cfg.OTPSeedKey); err != nil {
 		return nil, err
 	}
-	if x.secret, err = m.secret("token_secret_key", []byte(m.cfg.TokenSecret), m.cfg.TokenSecretKey); err != nil {
+	if x.secret, err = m.secret("token_secret_key", []byte(m.cfg.TokenSecret.Reveal()), m.cfg.TokenSecretKey); err != nil {
 		return nil, err
 	}
 	return x, nil

@@ -19,6 +19,7 @@ import (
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -59,7 +60,7 @@ type module struct {
 // Start implements modules.Module.
 func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h = h
-	m.mint.key = h.Secret("tokens")
+	m.mint.key = secret.NewKey(h.Secret("tokens"))
 	for _, kind := range []string{"tls-exporter", "tls-server-end-point", ""} {
 		t := &ht{m: m, kind: kind}
 		m.mechs = append(m.mechs, t)

@@ -17,6 +17,7 @@ import (
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/modtest"
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/stream"
 )
@@ -285,7 +286,7 @@ func TestHostsApart(t *testing.T) {
 	}
 }
 
-func newMinter(b byte) *minter { return &minter{bytes.Repeat([]byte{b}, 32)} }
+func newMinter(b byte) *minter { return &minter{secret.NewKey(bytes.Repeat([]byte{b}, 32))} }
 
 // K06
 func TestCount(t *testing.T) {

@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+
+	"github.com/xmppd/xmppd/secret"
 )
 
 // minter makes tokens from what is stored.
-type minter struct{ key []byte }
+type minter struct{ key secret.Key }
 
 // nonceSize is the size of the random number that makes a token new.
 const nonceSize = 16
@@ -22,7 +24,7 @@ func newNonce() []byte {
 
 // token returns the token of a slot. It fits an attribute and has 256 bits.
 func (m *minter) token(local, client, mech string, nonce []byte) string {
-	mac := hmac.New(sha256.New, m.key)
+	mac := hmac.New(sha256.New, m.key.Bytes())
 	for _, field := range [][]byte{[]byte(local), []byte(client), []byte(mech), nonce} {
 		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field)))) // so that no two lists of fields are alike
 		mac.Write(field)

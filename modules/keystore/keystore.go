@@ -5,6 +5,8 @@
 //
 //   - Keys are raw bytes. No line break is trimmed off a file: what signs elsewhere reads the same bytes.
 //   - A key that is not changed by a reload of the configuration stays what it is, so nobody is logged out by it.
+//   - Keys are in locked memory where the system allows it. What was rotated out stays there until the process ends: somebody
+//     may still verify with it.
 //   - Nothing here prints a key. What people see of one is its fingerprint.
 package keystore
 
@@ -12,11 +14,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/secret"
 )
 
 // The sizes of keys in bytes.
@@ -107,7 +111,7 @@ func (m *module) Start(ctx context.Context, h *modules.Host) error {
 	if src, err := modules.Find[Source](h); err == nil {
 		m.source = src
 	} else {
-		m.source = newMemory()
+		m.source = newMemory(func(b []byte) []byte { return lock(h.Log, b) })
 	}
 	modules.Provide[Service](h, m)
 	return m.Reload(ctx, m.cfg)
@@ -172,14 +176,24 @@ func (m *module) Reload(_ context.Context, cfg Config) error {
 
 // read reads a slot's file.
 func (m *module) read(s *slot) ([]byte, error) {
-	key, err := readFile(s.path)
+	b, err := readFile(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", s.Name, err)
 	}
+	key := lock(m.h.Log, b)
 	if key[len(key)-1] == '\n' {
 		m.h.Log.Info("the key's last byte is a line feed, and it counts: whoever signs must use it too", "key", s.Name, "file", s.path)
 	}
 	return key, nil
+}
+
+// lock moves a key to memory that is neither swapped out nor dumped, if the system has it so.
+func lock(log *slog.Logger, b []byte) []byte {
+	k, err := secret.Lock(b)
+	if err != nil {
+		log.Debug("the memory of a key is not locked", "err", err)
+	}
+	return k.Bytes()
 }
 
 // GetKey implements Service.

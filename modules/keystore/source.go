@@ -20,11 +20,12 @@ type ID struct{ Host, Name string }
 
 // memory is the Source of a server on its own.
 type memory struct {
+	lock func([]byte) []byte // where keys are kept
 	mu   sync.Mutex
 	keys map[ID]Keys
 }
 
-func newMemory() *memory { return &memory{keys: map[ID]Keys{}} }
+func newMemory(lock func([]byte) []byte) *memory { return &memory{lock: lock, keys: map[ID]Keys{}} }
 
 // Keys implements Source.
 func (m *memory) Keys(id ID, size int) (Keys, error) {
@@ -32,7 +33,7 @@ func (m *memory) Keys(id ID, size int) (Keys, error) {
 	defer m.mu.Unlock()
 	k, ok := m.keys[id]
 	if !ok {
-		k = Keys{Current: random(size)}
+		k = Keys{Current: m.lock(random(size))}
 		m.keys[id] = k
 	}
 	return k, nil
@@ -42,7 +43,7 @@ func (m *memory) Keys(id ID, size int) (Keys, error) {
 func (m *memory) Rotate(id ID, size int) (Keys, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := Keys{Current: random(size), Previous: m.keys[id].Current}
+	k := Keys{Current: m.lock(random(size)), Previous: m.keys[id].Current}
 	m.keys[id] = k
 	return k, nil
 }
