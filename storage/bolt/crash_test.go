@@ -25,10 +25,14 @@ const (
 	crashFile  = "XMPPD_CRASH_FILE"
 	crashRound = "XMPPD_CRASH_ROUND"
 	crashLoops = "XMPPD_CRASH_LOOPS"
+	fileLimit  = "XMPPD_FILE_LIMIT" // of TestFileLimit's
 )
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(crashFile); path != "" {
+		if size := os.Getenv(fileLimit); size != "" {
+			limitChild(path, size)
+		}
 		crashChild(path, os.Getenv(crashRound))
 	}
 	os.Exit(m.Run())
@@ -113,7 +117,7 @@ func TestCrash(t *testing.T) {
 		loops = 3
 	}
 	path := filepath.Join(t.TempDir(), "x.db")
-	want := crashState{put: map[string]bool{}, two: map[string]bool{}, add: map[string]map[string]string{}}
+	want := newCrashState()
 	rnd := rand.New(rand.NewPCG(uint64(loops), uint64(time.Now().UnixNano())))
 	for i := range loops {
 		// Early kills hit the opening, late ones the writing. The first one must not be too early to see anything.
@@ -147,6 +151,10 @@ type crashState struct {
 	put, two map[string]bool              // false: may be there or not
 	add      map[string]map[string]string // owner, ID, key
 	acked    int
+}
+
+func newCrashState() crashState {
+	return crashState{put: map[string]bool{}, two: map[string]bool{}, add: map[string]map[string]string{}}
 }
 
 // run starts a child, kills it after it has begun to write and a while, and notes what it acknowledged.
