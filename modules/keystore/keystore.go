@@ -258,29 +258,43 @@ func (m *module) List() ([]Key, error) {
 }
 
 // Rotate implements Service.
-func (m *module) Rotate(name, by string) (Key, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := m.keys[name]
-	if s == nil {
-		return Key{}, fmt.Errorf("%w: %q", ErrNoKey, name)
-	}
-	if s.Type == TypeFile {
-		key, err := m.read(s)
-		switch {
-		case err != nil:
-			return Key{}, err
-		case equal(key, s.keys.Current):
-			return Key{}, fmt.Errorf("key %q: %w: %s", name, ErrUnchanged, s.path)
+func (m *module) Rotate(name, by string) (d Key, err error) {
+	m.mu.RLock()
+	s, size := m.keys[name], m.cfg.RAMKeySize
+	m.mu.RUnlock()
+	switch {
+	case s == nil:
+		return d, fmt.Errorf("%w: %q", ErrNoKey, name)
+	case s.Type == TypeFile:
+		if err := m.renew(s); err != nil {
+			return d, err
 		}
-		s.keys = Keys{Current: key, Previous: s.keys.Current}
-	} else if _, err := m.source.Rotate(ID{m.h.Name, name}, m.cfg.RAMKeySize); err != nil {
-		return Key{}, fmt.Errorf("key %q: %w: %w", name, ErrBackend, err)
+	default: // not under the lock: the source may have others to ask, and keys are verified with meanwhile
+		if _, err := m.source.Rotate(ID{m.h.Name, name}, size); err != nil {
+			return d, fmt.Errorf("key %q: %w: %w", name, ErrBackend, err)
+		}
 	}
-	d, err := m.describe(s)
+	m.mu.RLock()
+	d, err = m.describe(s)
+	m.mu.RUnlock()
 	if err == nil {
 		m.h.Log.Info("key rotated", "key", d.Name, "type", d.Type, "bytes", d.Size, "fingerprint", d.Fingerprint,
 			"previous", d.Previous, "by", by)
 	}
 	return d, err
+}
+
+// renew reads a slot's file again.
+func (m *module) renew(s *slot) error {
+	key, err := m.read(s)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if equal(key, s.keys.Current) {
+		return fmt.Errorf("key %q: %w: %s", s.Name, ErrUnchanged, s.path)
+	}
+	s.keys = Keys{Current: key, Previous: s.keys.Current}
+	return nil
 }

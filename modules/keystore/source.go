@@ -7,7 +7,8 @@ import (
 
 // Source is where keys of type ram live. Without any other they are in the memory of this process. A module that joins
 // servers to a cluster provides one, listed before mod_keystore, and then all its nodes have the same keys: of the keys that
-// they propose the first one wins, and the last node out ends it.
+// they propose the first one wins, and the last node out ends it. It is asked for keys at each login, so it has them at hand and
+// answers without waiting; to rotate one it may take its time.
 type Source interface {
 	// Keys returns the keys of an ID. Where there is none yet it makes one of that many random bytes.
 	Keys(id ID, size int) (Keys, error)

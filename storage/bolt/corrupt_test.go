@@ -186,10 +186,7 @@ func TestCorruption(t *testing.T) {
 	f.Close()
 	whole = whole[:int(c.high)*c.pageSize]
 
-	loops := 100
-	if testing.Short() {
-		loops = 30
-	}
+	loops := repeats(t, 100, 30)
 	var refusals, reported, right int
 	for i := range loops {
 		rnd := rand.New(rand.NewPCG(5, uint64(i)))

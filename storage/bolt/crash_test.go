@@ -105,17 +105,25 @@ func crashValue(key string) []byte {
 	return bytes.Repeat([]byte("value of "+key+";"), n)
 }
 
-// TestCrash kills a writing process in a loop and expects each write that it had acknowledged.
-func TestCrash(t *testing.T) {
-	loops := 10
+// repeats is how often something is tried: so often, or as the environment says.
+func repeats(t *testing.T, usual, short int) int {
+	t.Helper()
 	if s := os.Getenv(crashLoops); s != "" {
-		var err error
-		if loops, err = strconv.Atoi(s); err != nil {
+		n, err := strconv.Atoi(s)
+		if err != nil {
 			t.Fatalf("%s: %v", crashLoops, err)
 		}
-	} else if testing.Short() {
-		loops = 3
+		return n
 	}
+	if testing.Short() {
+		return short
+	}
+	return usual
+}
+
+// TestCrash kills a writing process in a loop and expects each write that it had acknowledged.
+func TestCrash(t *testing.T) {
+	loops := repeats(t, 10, 3)
 	path := filepath.Join(t.TempDir(), "x.db")
 	want := newCrashState()
 	rnd := rand.New(rand.NewPCG(uint64(loops), uint64(time.Now().UnixNano())))
