@@ -88,7 +88,7 @@ type module struct {
 	cfg   Config
 	h     *modules.Host
 	ca    *authorities // nil without client_ca_file
-	sweep sweeper
+	sweep modules.Sweeper
 }
 
 // Start implements modules.Module.
@@ -111,13 +111,13 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 	svc := &Service{m}
 	modules.Provide[*Service](h, svc)
 	modules.Provide[modules.Credentials](h, provider{m})
-	m.sweep.start(m)
+	m.sweep.Start(sweepEvery, m.sweepExpired)
 	return nil
 }
 
 // Stop implements modules.Module.
 func (m *module) Stop(context.Context) error {
-	m.sweep.stop()
+	m.sweep.Stop()
 	return nil
 }
 

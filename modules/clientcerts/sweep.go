@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/xmppd/xmppd/stanza"
@@ -13,37 +12,10 @@ import (
 // sweepEvery is how often expired certificates are looked for.
 const sweepEvery = time.Hour
 
-// sweeper removes expired certificates from time to time (XEP-0257 §2.3 lets the server do that).
-type sweeper struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	stops context.CancelFunc
-}
-
-func (s *sweeper) start(m *module) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stops = cancel
-	s.timer = time.AfterFunc(time.Minute, func() {
-		if err := m.removeExpired(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			m.h.Log.Error("expired certificates not removed", "err", err)
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if ctx.Err() == nil {
-			s.timer.Reset(sweepEvery)
-		}
-	})
-}
-
-// stop ends it; a sweep that runs gives up.
-func (s *sweeper) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.timer != nil {
-		s.stops()
-		s.timer.Stop()
+// sweepExpired removes expired certificates (XEP-0257 §2.3 lets the server do that).
+func (m *module) sweepExpired(ctx context.Context) {
+	if err := m.removeExpired(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		m.h.Log.Error("expired certificates not removed", "err", err)
 	}
 }
 

@@ -113,6 +113,26 @@ func view(t testing.TB, s *modtest.Session) (lines []string, ids map[string]stri
 	return lines, ids
 }
 
+// What has expired or was disabled has no access, unless a session still goes on by it.
+func TestExpired(t *testing.T) {
+	r := newRig(t)
+	own := r.session("own", "EXTERNAL", "", "certificate:used")
+	over := time.Now().Add(-time.Hour)
+	r.certs.list = []modules.Credential{
+		{Kind: "certificate", ID: "used", Name: "used", Expires: over},
+		{Kind: "certificate", ID: "old", Name: "old", Expires: over},
+		{Kind: "certificate", ID: "off", Name: "off", Disabled: true},
+	}
+	r.tokens.list = []modules.Credential{
+		{Kind: "fast", ID: "t1", Client: "c1", Device: "gone", Expires: over},
+		{Kind: "fast", ID: "t2", Client: "c2", Device: "here", Expires: time.Now().Add(time.Hour)},
+	}
+	_, ids := view(t, own)
+	if len(ids) != 2 || ids["used"] == "" || ids["here"] == "" {
+		t.Errorf("there are %v", ids)
+	}
+}
+
 func TestList(t *testing.T) {
 	r := newRig(t)
 	own := r.session("own", "SCRAM-SHA-256-PLUS", "")

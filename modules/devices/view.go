@@ -38,6 +38,7 @@ type Device struct {
 	ids      []string // all that name it
 	refs     []string // of its credentials
 	sessions []modules.Session
+	admitted bool // one of its credentials would let it in now
 }
 
 // Connected tells whether the device has a session, be it one that waits to be resumed.
@@ -66,8 +67,9 @@ func (m *module) devices(ctx context.Context, account stanza.JID) ([]*Device, er
 		}
 		return byRoot[root]
 	}
+	now := time.Now()
 	for _, c := range creds {
-		of(c.Ref()).addCredential(c)
+		of(c.Ref()).addCredential(c, now)
 	}
 	for _, s := range sessions {
 		of(sessionKey(s)).addSession(s)
@@ -79,8 +81,10 @@ func (m *module) devices(ctx context.Context, account stanza.JID) ([]*Device, er
 	}
 	var list []*Device
 	for _, d := range byRoot {
-		d.finish()
-		list = append(list, d)
+		if d.admitted || len(d.sessions) > 0 { // else all it has is known only so that it can be told why it is refused
+			d.finish()
+			list = append(list, d)
+		}
 	}
 	slices.SortFunc(list, func(a, b *Device) int {
 		return cmp.Or(b.LastSeen.Compare(a.LastSeen), b.FirstSeen.Compare(a.FirstSeen), strings.Compare(a.ID, b.ID))
@@ -101,7 +105,8 @@ func sessionKey(s modules.Session) string {
 	return "session:" + s.ID() + s.Info().Started.UTC().Format(time.RFC3339Nano)
 }
 
-func (d *Device) addCredential(c modules.Credential) {
+func (d *Device) addCredential(c modules.Credential, now time.Time) {
+	d.admitted = d.admitted || c.Valid(now)
 	d.refs = append(d.refs, c.Ref())
 	d.seen(c.Created, c.LastUsed)
 	d.Software, d.Name = cmp.Or(d.Software, c.Software), cmp.Or(d.Name, c.Device)

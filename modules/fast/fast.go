@@ -55,6 +55,7 @@ type module struct {
 	h     *modules.Host
 	mint  minter
 	mechs []*ht
+	sweep modules.Sweeper
 }
 
 // Start implements modules.Module.
@@ -71,11 +72,15 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.UserDisabled.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
 	modules.Provide[modules.Credentials](h, provider{m})
+	m.sweep.Start(sweepEvery, m.sweepExpired)
 	return nil
 }
 
 // Stop implements modules.Module.
-func (*module) Stop(context.Context) error { return nil }
+func (m *module) Stop(context.Context) error {
+	m.sweep.Stop()
+	return nil
+}
 
 // feature announces the mechanisms (XEP-0484 §3.1).
 func (m *module) feature(dst []byte, c *auth.Conn) []byte {

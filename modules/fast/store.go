@@ -196,7 +196,7 @@ func (m *module) give(ctx context.Context, l *modules.Login, mech string, now ti
 		}
 		mine := &client{id: id}
 		for _, c := range list {
-			c.filter(func(s *slot) bool { return !now.After(s.Expires) })
+			c.filter(func(s *slot) bool { return !s.forgotten(now) })
 			if c.id == id {
 				mine = c
 			} else if len(c.slots()) == 0 {
