@@ -18,29 +18,10 @@ where none runs, in its storage.
   revoke JID NAME   take one back: it lets nobody in any more, and the sessions that logged in with it end
 
 example: xmppd cert revoke you@example.com Phone`,
-	run: runCert,
+	run: listOrRevoke{"the name of a certificate; quote a name with blanks", listCerts, revokeCert}.run,
 }
 
-func runCert(ctx context.Context, c *call) error {
-	switch {
-	case len(c.args) == 0:
-		return usageError("what is to be done? list or revoke")
-	case c.args[0] == "list" && len(c.args) == 2:
-		return listCerts(ctx, c)
-	case c.args[0] == "list":
-		return usageError("list takes one JID")
-	case c.args[0] == "revoke" && len(c.args) == 3:
-	case c.args[0] == "revoke":
-		return usageError("revoke takes a JID and the name of a certificate; quote a name with blanks")
-	default:
-		return usageError(fmt.Sprintf("it is list or revoke, not %q", c.args[0]))
-	}
-	a, err := c.dialAdmin(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	jid, name := c.args[1], c.args[2]
+func revokeCert(ctx context.Context, c *call, a *admin, jid, name string) error {
 	if err := a.call(ctx, "POST", "/v1/certs/revoke", map[string]string{"jid": jid, "name": name}, nil); err != nil {
 		return err
 	}
@@ -51,14 +32,9 @@ func runCert(ctx context.Context, c *call) error {
 	return nil
 }
 
-func listCerts(ctx context.Context, c *call) error {
-	a, err := c.dialAdmin(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
+func listCerts(ctx context.Context, c *call, a *admin, jid string) error {
 	var list []certInfo
-	if err := a.call(ctx, "GET", "/v1/certs?jid="+queryEscape(c.args[1]), nil, &list); err != nil {
+	if err := a.call(ctx, "GET", "/v1/certs?jid="+queryEscape(jid), nil, &list); err != nil {
 		return err
 	}
 	if c.json {

@@ -20,50 +20,27 @@ it away, in the running server or, where none runs, in its storage.
 A device that knows the password can come back: then change that too (xmppd user passwd JID).
 
 example: xmppd device list you@example.com`,
-	run: runDevice,
+	run: listOrRevoke{"the id of a device", listDevices, revokeDevice}.run,
 }
 
-func runDevice(ctx context.Context, c *call) error {
-	switch {
-	case len(c.args) == 0:
-		return usageError("what is to be done? list or revoke")
-	case c.args[0] == "list" && len(c.args) == 2:
-		return listDevices(ctx, c)
-	case c.args[0] == "list":
-		return usageError("list takes one JID")
-	case c.args[0] == "revoke" && len(c.args) == 3:
-	case c.args[0] == "revoke":
-		return usageError("revoke takes a JID and the id of a device")
-	default:
-		return usageError(fmt.Sprintf("it is list or revoke, not %q", c.args[0]))
-	}
-	a, err := c.dialAdmin(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
+func revokeDevice(ctx context.Context, c *call, a *admin, jid, id string) error {
 	var d deviceInfo
-	if err := a.call(ctx, "POST", "/v1/devices/revoke", map[string]string{"jid": c.args[1], "id": c.args[2]}, &d); err != nil {
+	if err := a.call(ctx, "POST", "/v1/devices/revoke", map[string]string{"jid": jid, "id": id}, &d); err != nil {
 		return err
 	}
 	if c.json {
 		return printJSON(c.stdout, d)
 	}
-	fmt.Fprintf(c.stdout, "revoked %s of %s, %d sessions ended\n", quoted(d.Name), c.args[1], len(d.Sessions))
+	fmt.Fprintf(c.stdout, "revoked %s of %s, %d sessions ended\n", quoted(d.Name), jid, len(d.Sessions))
 	if slices.Contains(d.Auth, "password") {
-		fmt.Fprintf(c.stdout, "it knows the password and can come back with it: xmppd user passwd %s\n", c.args[1])
+		fmt.Fprintf(c.stdout, "it knows the password and can come back with it: xmppd user passwd %s\n", jid)
 	}
 	return nil
 }
 
-func listDevices(ctx context.Context, c *call) error {
-	a, err := c.dialAdmin(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
+func listDevices(ctx context.Context, c *call, a *admin, jid string) error {
 	var list []deviceInfo
-	if err := a.call(ctx, "GET", "/v1/devices?jid="+queryEscape(c.args[1]), nil, &list); err != nil {
+	if err := a.call(ctx, "GET", "/v1/devices?jid="+queryEscape(jid), nil, &list); err != nil {
 		return err
 	}
 	if c.json {
