@@ -31,9 +31,13 @@ const (
 
 func keyringOf(key string) *Keyring { return &Keyring{secret: secret.NewKey([]byte(key))} }
 
-func testSecret(label string) []byte { return keyringOf("0123456789abcdef0123456789abcdef").Secret(label) }
+func testSecret(label string) []byte {
+	return keyringOf("0123456789abcdef0123456789abcdef").Secret(label)
+}
 
-func otherSecret(label string) []byte { return keyringOf("another keyring of thirty-two by").Secret(label) }
+func otherSecret(label string) []byte {
+	return keyringOf("another keyring of thirty-two by").Secret(label)
+}
 
 // newAccounts makes accounts with alice, and bob, who is disabled.
 func newAccounts(t testing.TB, st storage.Store) *Accounts {
