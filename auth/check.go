@@ -21,7 +21,8 @@ func (u *users) Check(ctx context.Context, local, password string) error {
 	}
 	cache, account := &u.accounts.verified, u.account(local)
 	mac := cache.mac(account, &l.credential, password)
-	if !l.known || !cache.has(account, mac) {
+	verified := cache.has(account, mac) // asked for whom ever: it takes its time
+	if !l.known || !verified {
 		k, err := u.accounts.derive.keys(ctx, l.Hash, password, l.Salt, l.Iterations)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -27,7 +28,7 @@ func (u *users) lookup(ctx context.Context, local, hash string) (login, error) {
 	raw, err := u.records().Get(ctx, []byte(local))
 	known := err == nil
 	if errors.Is(err, storage.ErrNotFound) {
-		raw = o.fake
+		raw = bytes.Clone(o.fake) // as the store copies a real one
 	} else if err != nil {
 		return login{}, err
 	}

@@ -65,6 +65,7 @@ var public = map[string]string{
 	"modules/fast/store.go: c.id != id":                                                 "hashes of user agents' ids: names",
 	"modules/fast/store.go: c.id == id":                                                 "hashes of user agents' ids: names",
 	"modules/fast/store.go: s.Mech == r.mech":                                           "names of mechanisms, after the token has proved right",
+	"modules/fast/sweep.go: accounts[len(accounts)-1] != local":                         "names of accounts",
 	"modules/keystore/file.go: slices.Contains(u.hosts, host)":                          "domains",
 	"modules/keystore/keystore.go: cmp.Compare(a.Name, b.Name)":                         "names of keys",
 	"modules/keystore/keystore.go: now.place() == s.place()":                            "names and files of keys",

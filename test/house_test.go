@@ -51,7 +51,7 @@ func rule(pkg string) string {
 	return top
 }
 
-// TestImports checks the table of design part 2: stanza knows nobody, c2s and s2s not each other, only cmd names drivers.
+// TestImports checks the table above: stanza knows nobody, c2s and s2s not each other, only cmd names drivers.
 func TestImports(t *testing.T) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
 	cmd.Dir = xtest.Root()

@@ -71,7 +71,7 @@ type world struct {
 	now time.Time
 }
 
-const vectorTime = 1767225600 // when the tokens of protocol-facts end; a day before is their time here
+const vectorTime = 1767225600 // when the tokens of the vectors end; a day before is their time here
 
 // The keys of the vectors.
 const (

@@ -39,7 +39,7 @@ func xhost(t testing.TB, host string, now int64, options string) *world {
 
 func nonce(n int) string { return fmt.Sprintf("%032d", n) }
 
-// slipOf signs as an application does, by the book of protocol-facts and not by the code under test.
+// slipOf signs as an application does, by the description of the format and not by the code under test.
 func slipOf(secret, otp, nonce, jid string) string {
 	h := hmac.New(sha256.New, []byte(secret))
 	h.Write([]byte(otp + nonce + jid))

@@ -43,6 +43,9 @@ type slot struct {
 	Password time.Time `json:"password"`           // date of the account's password then
 }
 
+// unused stands for a slot in which there is nothing. It is of no mechanism, so nobody logs in with it.
+var unused = &slot{Nonce: make([]byte, nonceSize)}
+
 func (c *client) slots() []*slot {
 	return slices.DeleteFunc([]*slot{c.New, c.Current}, func(s *slot) bool { return s == nil })
 }
@@ -130,11 +133,17 @@ func (m *module) use(ctx context.Context, r request, password, now time.Time) (t
 	err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
 		token, used, answer = "", nil, nil
 		c, err := read(tx, r.local, r.client)
-		if c == nil || err != nil {
+		if err != nil {
 			return err
 		}
+		if c == nil {
+			c = &client{}
+		}
 		var s *slot
-		for _, s = range c.slots() { // XEP-0484 §5.1: what was given last comes first
+		for _, s = range []*slot{c.New, c.Current} { // XEP-0484 §5.1: what was given last comes first
+			if s == nil {
+				s = unused // the same work, so that it does not show what there is
+			}
 			// XEP-0484 §3.4: a token is for one mechanism.
 			if token = m.mint.token(r.local, r.client, r.mech, s.Nonce); r.knows(token) && s.Mech == r.mech {
 				used = s
