@@ -715,38 +715,62 @@ func TestTokenSecrets(t *testing.T) {
 	}
 }
 
-// TestTokensAndFAST: what a client got that logged in with a token ends with the account's tokens (XEP-0484, XEP-0494).
+// TestTokensAndFAST: who logs in with a token of any kind gets a FAST token if he asks for one, in SASL2; it ends with the account's
+// tokens (K28, XEP-0484, XEP-0494).
 func TestTokensAndFAST(t *testing.T) {
-	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: xtokenTOML})
-	s.AddUsers("alice@localhost")
-	xtokenLogin := "<authenticate xmlns='" + nsSASL2 + "' mechanism='X-TOKEN'><initial-response>%s</initial-response>" + agent2 + "%s</authenticate>"
-	for what, revoke := range map[string][]string{
-		"tokens":   {"token", "revoke", "alice@localhost"},
-		"sessions": {"token", "revoke", "alice@localhost", "-sessions"},
+	o := xtest.Options{Limits: `profile = "off"`, NoStart: true,
+		Extra: strings.Replace(oauthTOML, "[modules.mod_auth_token]\n", xtokenTOML, 1)}
+	s := xtest.New(t, o)
+	psk := randomKey()
+	priv(t, s, "provision_psk", psk)
+	s.Start(o)
+	for kind, message := range map[string]func(jid string) (mechanism, text string){
+		"X-TOKEN": func(jid string) (string, string) {
+			user, _, _ := strings.Cut(jid, "@")
+			return "X-TOKEN", "\x00" + user + "\x00" + xToken(jid, tokenSecret, 0)
+		},
+		"X-OAUTH access": func(jid string) (string, string) {
+			access, _ := askTokens(s.Login(t, jid+"/asks"))
+			return "X-OAUTH", access
+		},
+		"X-OAUTH refresh": func(jid string) (string, string) {
+			_, refresh := askTokens(s.Login(t, jid+"/asks"))
+			return "X-OAUTH", refresh
+		},
+		"X-OAUTH provision": func(jid string) (string, string) {
+			return "X-OAUTH", sign(psk, "provision", jid, expiry(time.Hour), "<vCard xmlns='vcard-temp'/>")
+		},
 	} {
-		t.Run(what, func(t *testing.T) {
-			c, _ := direct13(t, s)
-			n := open2(c, "alice", fmt.Sprintf(xtokenLogin, xtest.B64("\x00alice\x00"+xToken("alice@localhost", tokenSecret, 0)), bind2+askToken))
-			if n.Name.Local != "success" || n.Find("token") == nil {
-				t.Fatalf("no FAST token for a login with X-TOKEN: %s", n)
-			}
-			token := n.Find("token").Attr("token")
-			c.Must() // features
-			fast, _ := direct13(t, s)
-			if n := open2(fast, "alice", withToken(fast, "alice", token, "")); n.Name.Local != "success" {
-				t.Fatalf("FAST: %s", n)
-			}
-			if out := (cli{t, s}).ok("", "device", "list", "alice@localhost"); !strings.Contains(out, "grant") { // as XEP-0494 calls it
-				t.Errorf("the device is not listed:\n%s", out)
-			}
-			cli{t, s}.ok("", revoke...)
-			again, _ := direct13(t, s)
-			if got := condition2(open2(again, "alice", withToken(again, "alice", token, ""))); got != "not-authorized" && got != "credentials-expired" {
-				t.Errorf("a FAST token that was got with a revoked one: %s", got)
-			}
-			if what == "sessions" {
-				c.WantStreamError("not-authorized")
-			}
-		})
+		for what, flags := range map[string][]string{"tokens": nil, "sessions": {"-sessions"}} {
+			t.Run("K28 "+kind+", "+what, func(t *testing.T) {
+				user := strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(kind) + what)
+				jid := user + "@localhost"
+				s.AddUsers(jid)
+				mechanism, text := message(jid)
+				c, _ := direct13(t, s)
+				n := open2(c, user, fmt.Sprintf("<authenticate xmlns='%s' mechanism='%s'><initial-response>%s</initial-response>%s%s%s</authenticate>",
+					nsSASL2, mechanism, xtest.B64(text), agent2, bind2, askToken))
+				if n.Name.Local != "success" || n.Find("token") == nil {
+					t.Fatalf("no FAST token: %s", n)
+				}
+				token := n.Find("token").Attr("token")
+				c.Must() // features
+				fast, _ := direct13(t, s)
+				if n := open2(fast, user, withToken(fast, user, token, "")); n.Name.Local != "success" {
+					t.Fatalf("FAST: %s", n)
+				}
+				if out := (cli{t, s}).ok("", "device", "list", jid); !strings.Contains(out, "grant") { // as XEP-0494 calls it
+					t.Errorf("the device is not listed:\n%s", out)
+				}
+				cli{t, s}.ok("", append([]string{"token", "revoke", jid}, flags...)...)
+				again, _ := direct13(t, s)
+				if got := condition2(open2(again, user, withToken(again, user, token, ""))); got != "not-authorized" && got != "credentials-expired" {
+					t.Errorf("a FAST token that was got with a revoked one: %s", got)
+				}
+				if what == "sessions" {
+					c.WantStreamError("not-authorized")
+				}
+			})
+		}
 	}
 }

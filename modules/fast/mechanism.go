@@ -206,7 +206,7 @@ func (m *module) alive(ctx context.Context, j stanza.JID, refs []string, now tim
 }
 
 // mayHave tells whether a login is one for which there are tokens: with the password, or with credentials that the token
-// can be bound to. What lets in for a moment only, such as a token of another kind, must not become one for weeks.
+// hangs on (a certificate, an account's generation of other tokens). What nobody can take back must not become a token for weeks.
 func mayHave(id auth.Identity) bool {
 	return id.Mechanism == "PLAIN" || strings.HasPrefix(id.Mechanism, "SCRAM-") || len(modules.CredentialsOf(id.Details)) > 0
 }
