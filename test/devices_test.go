@@ -230,3 +230,44 @@ func TestDevicesTogether(t *testing.T) {
 		})
 	}
 }
+
+// TestRevokedOnTheWay: what a client logged in with is taken back before it has a session: the session that follows ends, be it
+// a new one or one that slept.
+func TestRevokedOnTheWay(t *testing.T) {
+	o := xtest.Options{Limits: `profile = "off"`, Extra: "[modules.mod_keystore]\nkeys = [{name = \"token_secret\", type = \"ram\"}]\n[modules.mod_auth_token]\n"}
+	s := xtest.New(t, o)
+	t.Run("K28 FAST, bind", func(t *testing.T) {
+		s.AddUsers("ann@localhost")
+		old, token, _ := newToken(t, s, "ann")
+		c, _ := direct13(t, s)
+		if n := open2(c, "ann", withToken(c, "ann", token, "")); n.Name.Local != "success" {
+			t.Fatalf("got %s", n)
+		}
+		c.Must() // features
+		list := (cli{t, s}).ok("", "device", "list", "ann@localhost")
+		id, _, _ := strings.Cut(strings.Split(list, "\n")[1], " ")
+		cli{t, s}.ok("", "device", "revoke", "ann@localhost", id)
+		old.WantStreamError("not-authorized")
+		c.Send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+		c.Want("<iq type='result' id='b'>*</iq>")
+		c.WantStreamError("not-authorized")
+	})
+	t.Run("K28 X-OAUTH, resumption", func(t *testing.T) {
+		s.AddUsers("bob@localhost")
+		access, _ := askTokens(s.Login(t, "bob@localhost/asks"))
+		asleep := s.Login(t, "bob@localhost/asleep")
+		asleep.Send("<enable %s resume='true'/>", nsSM)
+		sm := asleep.Want("<enabled %s/>", nsSM).Attr("id")
+		asleep.Conn.Close()
+		c := s.Secure(t, "localhost")
+		if n := present(c, "X-OAUTH", access); n.Name.Local != "success" {
+			t.Fatalf("got %s", n)
+		}
+		c.Restart()
+		c.Open()
+		cli{t, s}.ok("", "token", "revoke", "bob@localhost", "-sessions")
+		c.Send("<resume %s h='0' previd='%s'/>", nsSM, sm)
+		c.Want("<resumed %s/>", nsSM)
+		c.WantStreamError("not-authorized")
+	})
+}

@@ -230,6 +230,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 	h.Hooks.UserDisabled.On(modules.Keep, m.changed("account disabled"))
 	h.Hooks.UserDeleted.On(modules.Keep, m.changed("account deleted"))
 	h.Hooks.SessionOpened.On(modules.Check, m.guard)
+	h.Hooks.SessionResumed.On(modules.Check, m.guard)
 	modules.Provide[modules.Credentials](h, provider{m})
 	modules.Provide[Service](h, m)
 	return nil

@@ -196,6 +196,13 @@ func TestOnTheWay(t *testing.T) {
 			if closed, _ := w.open("alice@a.test/late", tc.mechanism, id.Details).Closed(); !closed {
 				t.Error("the session goes on")
 			}
+			// With what it logged in by it may take over a session that began otherwise.
+			s := w.Session("alice@a.test/asleep")
+			s.Change(func(i *modules.SessionInfo) { i.Mechanism, i.Details = tc.mechanism, id.Details })
+			w.Table().Hooks.SessionResumed.Run(ctx, s)
+			if closed, _ := s.Closed(); !closed {
+				t.Error("a session that was resumed goes on")
+			}
 		})
 	}
 	w := newWorld(t, "a.test", "")

@@ -9,6 +9,8 @@
 //   - A token is good as long as the password that it was made under: each slot has that password's date, so that a token
 //     made while the password changes is worth nothing either.
 //   - A token made in a session that used a credential (a certificate) is void when that is.
+//   - Between a login and the session that follows it, the token may have been taken back, with all sessions that there were. So
+//     it is asked again when the session can be found.
 package fast
 
 import (
@@ -21,6 +23,8 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/stream"
 )
 
 const ns = "urn:xmpp:fast:0"
@@ -68,6 +72,8 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 		h.SASL(auth.Mechanism{Name: t.name(), Unlisted: true, Offer: t.offer, Server: t.server})
 	}
 	h.Inline(modules.Inline{Name: "fast", Feature: m.feature, Success: m.success})
+	h.Hooks.SessionOpened.On(modules.Check, m.guard)
+	h.Hooks.SessionResumed.On(modules.Check, m.guard)
 	h.Hooks.PasswordChanged.On(modules.Keep, m.passwordChanged)
 	h.Hooks.UserDisabled.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
@@ -139,6 +145,38 @@ func (m *module) offers(mech string, c *auth.Conn) bool {
 		}
 	}
 	return false
+}
+
+// gone is what sessions hear that end because a token did.
+var gone = &stream.Error{Condition: "not-authorized", Text: "Token revoked"}
+
+// guard ends a session whose login has become worth nothing while the client was on its way from one to the other.
+func (m *module) guard(ctx context.Context, s modules.Session) {
+	l, ok := s.Info().Details.(*Login)
+	if !ok {
+		return
+	}
+	good, err := m.stands(ctx, s.JID().Bare(), l)
+	if err != nil {
+		m.h.Log.Error("token not looked up", "id", s.ID(), "err", err)
+	}
+	if !good {
+		s.Close(gone)
+	}
+}
+
+// stands tells whether a login is still worth something: what its token hangs on is good, and the client's tokens have not been
+// taken back since, or it gave them up by that very login.
+func (m *module) stands(ctx context.Context, j stanza.JID, l *Login) (bool, error) {
+	if good, err := m.alive(ctx, j, l.parents, time.Now()); !good || err != nil || l.invalidated {
+		return good, err
+	}
+	var c *client
+	err := m.h.Store.View(ctx, func(tx storage.Tx) (err error) {
+		c, err = read(tx, j.Local(), l.client)
+		return err
+	})
+	return c != nil && c.Line == l.line, err
 }
 
 // forget makes all tokens of an account void.

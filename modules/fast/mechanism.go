@@ -52,6 +52,7 @@ func (t *ht) server(x *auth.Exchange) sasl.Mechanism {
 type Login struct {
 	client      string
 	mech        string
+	line        uint64 // of the tokens: client.Line
 	parents     []string
 	resource    string // the only one that the client may have; "": any
 	old         bool   // the token is to be replaced
@@ -168,14 +169,14 @@ func (m *module) login(ctx context.Context, r request, now time.Time) (token str
 	if err != nil && !errors.Is(err, auth.ErrNoUser) {
 		return "", nil, err
 	}
-	token, s, err := m.use(ctx, r, acc.PasswordChanged, now)
+	token, s, line, err := m.use(ctx, r, acc.PasswordChanged, now)
 	switch {
 	case err != nil:
 		return "", nil, err
 	case !known || s == nil:
 		return "", nil, errWrong
 	}
-	l = &Login{client: r.client, mech: r.mech, parents: s.Parents, resource: s.Resource, invalidated: r.invalidate,
+	l = &Login{client: r.client, mech: r.mech, line: line, parents: s.Parents, resource: s.Resource, invalidated: r.invalidate,
 		old: now.Sub(s.Issued) > time.Duration(m.cfg.MinTTL)}
 	j, err := stanza.NewJID(r.local, m.h.Name, "")
 	if err != nil {

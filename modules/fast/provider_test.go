@@ -133,3 +133,58 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 }
+
+// A client that has shown its token, and has no session yet, gets none when the token is taken back.
+func TestOnTheWay(t *testing.T) {
+	ctx := context.Background()
+	alice := stanza.MustJID("alice@a.test")
+	for name, tc := range map[string]struct {
+		between func(h *modtest.Host, p *probe, d *device)
+		inner   string
+		ends    bool
+	}{
+		"nothing":     {func(*modtest.Host, *probe, *device) {}, "", false},
+		"given up":    {func(*modtest.Host, *probe, *device) {}, "<fast xmlns='urn:xmpp:fast:0' invalidate='true'/>", false},
+		"a new token": {func(_ *modtest.Host, _ *probe, d *device) { d.password("alice", none) }, "", false},
+		"revoked": {func(h *modtest.Host, p *probe, _ *device) {
+			if err := modules.RevokeCredential(ctx, p.h, alice, "fast:c", gone); err != nil {
+				t.Error(err)
+			}
+		}, "", true},
+		"revoked, and a new token": {func(h *modtest.Host, p *probe, d *device) {
+			if err := modules.RevokeCredential(ctx, p.h, alice, "fast:c", gone); err != nil {
+				t.Error(err)
+			}
+			d.password("alice", none)
+		}, "", true},
+		"its certificate revoked":  {func(_ *modtest.Host, p *probe, _ *device) { p.svc.(*credential).gone = true }, "", true},
+		"its certificate disabled": {func(_ *modtest.Host, p *probe, _ *device) { p.svc.(*credential).disabled = true }, "", true},
+		"nobody knows":             {func(_ *modtest.Host, p *probe, _ *device) { p.svc.(*credential).err = errors.New("disk") }, "", true},
+	} {
+		for _, how := range []string{"opened", "resumed"} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				p := &probe{svc: &credential{}}
+				h := modtest.New(t, "a.test", Info, p.info())
+				h.User("alice")
+				d := newDevice(t, h, "c")
+				token, _ := d.finish(d.login("<request-token xmlns='urn:xmpp:fast:0' mechanism='"+none+"'/>"),
+					auth.Identity{JID: alice, Mechanism: "EXTERNAL", Details: p.svc})
+				id, condition := d.exchange(d.login(tc.inner), "alice", none, token)
+				if condition != "" {
+					t.Fatal(condition)
+				}
+				tc.between(h, p, d)
+				s := h.Session("alice@a.test/late")
+				s.Change(func(i *modules.SessionInfo) { i.Mechanism, i.Details = none, id.Details })
+				if hooks := h.Table().Hooks; how == "opened" {
+					hooks.SessionOpened.Run(ctx, s)
+				} else {
+					hooks.SessionResumed.Run(ctx, s)
+				}
+				if closed, _ := s.Closed(); closed != tc.ends {
+					t.Errorf("the session has ended: %t", closed)
+				}
+			})
+		}
+	}
+}

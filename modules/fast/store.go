@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +25,9 @@ const maxClients = 32
 type client struct {
 	Software string `json:"software,omitempty"`
 	Device   string `json:"device,omitempty"`
-	New      *slot  `json:"new,omitempty"` // given, not used yet
-	Current  *slot  `json:"cur,omitempty"` // used
+	Line     uint64 `json:"line,omitempty"` // any number, the same as long as one token leads to the next
+	New      *slot  `json:"new,omitempty"`  // given, not used yet
+	Current  *slot  `json:"cur,omitempty"`  // used
 
 	id string
 }
@@ -128,7 +130,7 @@ func all(tx storage.Tx, local string) (list []*client, err error) {
 
 // use looks for the token that a client knows and notes that it was used, in one transaction. It returns the token and its
 // slot, or nil where there is none. password is the date of the account's password now.
-func (m *module) use(ctx context.Context, r request, password, now time.Time) (token string, used *slot, err error) {
+func (m *module) use(ctx context.Context, r request, password, now time.Time) (token string, used *slot, line uint64, err error) {
 	var answer error
 	err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
 		token, used, answer = "", nil, nil
@@ -163,7 +165,7 @@ func (m *module) use(ctx context.Context, r request, password, now time.Time) (t
 			answer, used = errWrong, nil
 			return nil
 		}
-		s.Count, s.Used = r.count, now
+		s.Count, s.Used, line = r.count, now, c.Line
 		c.New, c.Current = c.pending(s), s // XEP-0484 §3.5, §5.1
 		if r.invalidate {                  // XEP-0484 §3.6: the client leaves, with all it has
 			c.New, c.Current = nil, nil
@@ -174,9 +176,9 @@ func (m *module) use(ctx context.Context, r request, password, now time.Time) (t
 		err = answer
 	}
 	if err != nil {
-		return "", nil, err
+		return "", nil, 0, err
 	}
-	return token, used, nil
+	return token, used, line, nil
 }
 
 // pending is what is left in the slot of new tokens when a token was used.
@@ -203,7 +205,7 @@ func (m *module) give(ctx context.Context, l *modules.Login, mech string, now ti
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			return err
 		}
-		mine := &client{id: id}
+		mine := &client{id: id, Line: rand.Uint64()}
 		for _, c := range list {
 			c.filter(func(s *slot) bool { return !s.forgotten(now) })
 			if c.id == id {
