@@ -705,8 +705,8 @@ func TestTokenSecrets(t *testing.T) {
 				t.Errorf("no %s in %s", field, line)
 			}
 		}
-		if want == `"msg":"tokens given"` {
-			for _, field := range []string{`"account":"alice@localhost"`, `"remote":"127.0.0.1:`, `"mechanism":"PLAIN"`, `"tls":"TLS 1.3"`} {
+		if by := map[string]string{`"msg":"tokens given"`: "PLAIN", `"msg":"token given"`: "X-OAUTH"}[want]; by != "" {
+			for _, field := range []string{`"account":"alice@localhost"`, `"remote":"127.0.0.1:`, `"mechanism":"` + by + `"`, `"tls":"TLS 1.3"`} {
 				if !strings.Contains(line, field) {
 					t.Errorf("no %s in %s", field, line)
 				}

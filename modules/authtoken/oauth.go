@@ -80,7 +80,7 @@ func (m *module) oauthStep(x *auth.Exchange, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.h.Log.Info("token given", "account", account.String(), "kind", access, "by", refresh)
+	m.h.Log.Info("token given", append([]any{"account", account.String(), "kind", access, "by", refresh}, modules.AuditLogin(x.Conn, "X-OAUTH")...)...)
 	return (&token{kind: access, account: account, expiry: a.expiry}).sign(current), nil
 }
 

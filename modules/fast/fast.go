@@ -15,7 +15,6 @@ package fast
 
 import (
 	"context"
-	"crypto/tls"
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
@@ -119,22 +118,15 @@ func (m *module) success(ctx context.Context, l *modules.Login) []byte {
 	if token == "" {
 		return nil
 	}
-	m.h.Log.Info("token given", append(about(l.Identity.JID, l), "mechanism", mech, "login", l.Identity.Mechanism,
+	m.h.Log.Info("token given", append(about(l.Identity.JID, l, l.Identity.Mechanism), "token", mech,
 		"expires", expires.UTC().Format(time.RFC3339))...)
 	var x stanza.XML
 	return x.Empty("token", "xmlns", ns, "token", token, "expiry", expires.UTC().Format("2006-01-02T15:04:05Z")).Bytes() // XEP-0082
 }
 
 // about is what lines of the log say of a login.
-func about(j stanza.JID, l *modules.Login) []any {
-	remote, version := "", "none"
-	if l.Conn.Remote != nil {
-		remote = l.Conn.Remote.String()
-	}
-	if l.Conn.TLS != nil {
-		version = tls.VersionName(l.Conn.TLS.Version)
-	}
-	return []any{"account", j.String(), "client", l.Agent.Client, "remote", remote, "tls", version}
+func about(j stanza.JID, l *modules.Login, mechanism string) []any {
+	return append([]any{"account", j.String(), "client", l.Agent.Client}, modules.AuditLogin(l.Conn, mechanism)...)
 }
 
 // offers tells whether a token for a mechanism can be had on a connection: one of those announced there.

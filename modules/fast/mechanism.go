@@ -107,7 +107,7 @@ func (t *ht) step(x *auth.Exchange, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	if login.invalidated {
-		t.m.h.Log.Info("tokens given up", append(about(j, l), "mechanism", t.name())...)
+		t.m.h.Log.Info("tokens given up", about(j, l, t.name())...)
 	}
 	id.Details, id.Resource = login, login.resource
 	x.SetIdentity(id)

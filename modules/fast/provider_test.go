@@ -134,6 +134,32 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// A token that is taken back while its rotation is under way begets none.
+func TestTakenDuringLogin(t *testing.T) {
+	p := &probe{}
+	h := modtest.New(t, "a.test", Info, p.info())
+	h.User("alice")
+	d := newDevice(t, h, "c")
+	const ask = "<request-token xmlns='urn:xmpp:fast:0' mechanism='" + none + "'/>"
+	for _, again := range []bool{false, true} {
+		token := d.password("alice", none)
+		l := d.login(ask)
+		id, condition := d.exchange(l, "alice", none, token)
+		if condition != "" {
+			t.Fatal(condition)
+		}
+		if err := modules.RevokeCredential(t.Context(), p.h, stanza.MustJID("alice@a.test"), "fast:c", gone); err != nil {
+			t.Fatal(err)
+		}
+		if again {
+			d.password("alice", none)
+		}
+		if next, _ := d.finish(l, id); next != "" {
+			t.Error("it begot another")
+		}
+	}
+}
+
 // A client that has shown its token, and has no session yet, gets none when the token is taken back.
 func TestOnTheWay(t *testing.T) {
 	ctx := context.Background()

@@ -189,6 +189,9 @@ func (c *client) pending(used *slot) *slot {
 	return c.New
 }
 
+// errTaken says that the token of a login was taken back since.
+var errTaken = errors.New("mod_sasl2_fast: the token was taken back")
+
 // give makes a token for a client that has just logged in. Without one, but with no error, the login has become worth
 // nothing meanwhile.
 func (m *module) give(ctx context.Context, l *modules.Login, mech string, now time.Time) (token string, expires time.Time, err error) {
@@ -206,15 +209,19 @@ func (m *module) give(ctx context.Context, l *modules.Login, mech string, now ti
 			return err
 		}
 		mine := &client{id: id, Line: rand.Uint64()}
+		known := false
 		for _, c := range list {
 			c.filter(func(s *slot) bool { return !s.forgotten(now) })
 			if c.id == id {
-				mine = c
+				mine, known = c, true
 			} else if len(c.slots()) == 0 {
 				if err := write(tx, local, c); err != nil {
 					return err
 				}
 			}
+		}
+		if used, ok := l.Identity.Details.(*Login); ok && !used.invalidated && (!known || mine.Line != used.line) {
+			return errTaken
 		}
 		others := slices.DeleteFunc(list, func(c *client) bool { return c == mine || len(c.slots()) == 0 })
 		slices.SortFunc(others, func(a, b *client) int { return a.seen().Compare(b.seen()) })
@@ -226,7 +233,10 @@ func (m *module) give(ctx context.Context, l *modules.Login, mech string, now ti
 		mine.New, mine.Software, mine.Device = s, l.Agent.Software, l.Agent.Device // XEP-0484 §3.5
 		return write(tx, local, mine)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errTaken):
+		return "", time.Time{}, nil
+	case err != nil:
 		return "", time.Time{}, err
 	}
 	// What it hangs on may have been revoked before it was stored.
