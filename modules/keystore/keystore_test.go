@@ -94,6 +94,24 @@ func TestRAM(t *testing.T) {
 	}
 }
 
+// K35: a key of type ram is never on disk. All that a module can write to is its store, and this one works without any.
+func TestRAMKeyIsNotStored(t *testing.T) {
+	cfg, err := config.Parse("f", []byte("[general]\nhosts = [\"a.test\"]\n"+ram), []config.Section{Info.Section})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := modules.NewLoader([]modules.Info{Info}, modules.Env{Store: nil})
+	if err := l.Load(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := modules.ServiceOf[Service](l, "a.test")
+	first := get(t, s, "k")
+	rotate(t, s, "k")
+	if bytes.Equal(first, get(t, s, "k")) {
+		t.Error("not rotated")
+	}
+}
+
 // Two hosts that inherit a key of type ram from the same section have different ones.
 func TestHostsShareNoRAMKey(t *testing.T) {
 	cfg, err := config.Parse("f", []byte("[general]\nhosts = [\"a.test\", \"b.test\"]\n"+ram), []config.Section{Info.Section})
