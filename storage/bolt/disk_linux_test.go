@@ -23,3 +23,8 @@ func smallDisk(t *testing.T, size string) string {
 	})
 	return dir
 }
+
+// limitFiles keeps this process from making any file larger.
+func limitFiles(size uint64) error {
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: size})
+}

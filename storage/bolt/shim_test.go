@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -243,7 +244,7 @@ func limitChild(path, size string) {
 	if err != nil {
 		fail(err)
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+	if err := limitFiles(limit); err != nil {
 		fail(err)
 	}
 	for _, err := range faultWork(context.Background(), s, func(words ...string) { fmt.Println(strings.Join(words, " ")) }) {
@@ -258,6 +259,9 @@ func limitChild(path, size string) {
 
 // TestFileLimit lets the file grow to a size and no further, for the sizes on its way: then the call that enlarges it fails.
 func TestFileLimit(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("limits the size of files as Linux does")
+	}
 	file := smallFile(t)
 	exe, err := os.Executable()
 	check(t, err)
