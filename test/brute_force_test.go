@@ -1,7 +1,7 @@
 package test
 
 import (
-	"encoding/base64"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"testing"
@@ -10,12 +10,31 @@ import (
 	"github.com/xmppd/xmppd/test/xtest"
 )
 
-// TestBruteForce: of 1,000 wrong passwords from one address the server looks at no more than the limits allow, while who
-// knows the password logs in from another address as if nothing were happening. The clock only reports: the one bound is
-// a second for a login, which takes a few milliseconds.
+// TestBruteForce: of 1,000 wrong passwords, or wrong tokens, from one address the server looks at no more than the limits allow,
+// while who knows the password logs in from another address as if nothing were happening. The clock only reports: the one bound
+// is a second for a login, which takes a few milliseconds.
 func TestBruteForce(t *testing.T) {
+	for what, g := range map[string]guesser{
+		"passwords": {"PLAIN", func() string { return "\x00alice\x00" + rand.Text() }},
+		"X-OAUTH tokens": {"X-OAUTH", func() string {
+			return sign(randomKey(), "access", "alice@localhost", expiry(time.Hour))
+		}},
+		"X-TOKEN tokens": {"X-TOKEN", func() string { return "\x00alice\x00" + xToken("alice@localhost", rand.Text(), 0) }},
+	} {
+		t.Run("A11 "+what, func(t *testing.T) { bruteForce(t, g) })
+	}
+}
+
+// guesser is how to guess.
+type guesser struct {
+	mechanism string
+	guess     func() string
+}
+
+func bruteForce(t *testing.T, g guesser) {
 	// The guesser may connect as often as he likes, so that it is the limits of logins that stop him.
-	s := xtest.New(t, xtest.Options{Limits: "connections_per_minute = 100000\nconnections_per_address = 1000\nauth_delay = \"10ms\"\nauth_delay_max = \"20ms\""})
+	s := xtest.New(t, xtest.Options{Limits: "connections_per_minute = 100000\nconnections_per_address = 1000\nauth_delay = \"10ms\"\nauth_delay_max = \"20ms\"",
+		Extra: "[modules.mod_keystore]\nkeys = [{name = \"token_secret\", type = \"ram\"}]\n" + xtokenTOML})
 	s.AddUsers("alice@localhost")
 	login := func() time.Duration {
 		began := time.Now()
@@ -31,7 +50,7 @@ func TestBruteForce(t *testing.T) {
 	for range 10 {
 		guessers.Go(func() {
 			for tries := 0; tries < 100; {
-				tries += guess(t, s, 100-tries, func(v string) { mu.Lock(); verdicts[v]++; mu.Unlock() })
+				tries += g.some(t, s, 100-tries, func(v string) { mu.Lock(); verdicts[v]++; mu.Unlock() })
 			}
 		})
 	}
@@ -53,18 +72,17 @@ func TestBruteForce(t *testing.T) {
 		t.Errorf("%d of 1,000 guesses were looked at, the limit is 10 a minute", looked)
 	}
 	if verdicts["success"] > 0 {
-		t.Error("a wrong password logged in")
+		t.Error("a wrong guess logged in")
 	}
 	login()
 }
 
-// guess makes up to n guesses on one connection, until the server ends it, and returns how many.
-func guess(t *testing.T, s *xtest.Server, n int, verdict func(string)) (made int) {
+// some makes up to n guesses on one connection, until the server ends it, and returns how many.
+func (g guesser) some(t *testing.T, s *xtest.Server, n int, verdict func(string)) (made int) {
 	c := s.Secure(t, "localhost", "127.0.0.2")
 	defer c.Conn.Close()
-	wrong := base64.StdEncoding.EncodeToString([]byte("\x00alice\x00wrong"))
 	for made < n {
-		if c.TrySend("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+wrong+"</auth>") != nil {
+		if c.TrySend("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='"+g.mechanism+"'>"+xtest.B64(g.guess())+"</auth>") != nil {
 			return made
 		}
 		r, err := c.Next()
