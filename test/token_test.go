@@ -539,6 +539,16 @@ keys = [{name = "token_secret", type = "ram"},
 	if out, errs, code := s.Run("", "key", "rotate", "provision_pre_shared", "b.test"); code != 1 || out != "" || !strings.Contains(errs, "5 bytes") {
 		t.Errorf("a bad file: exit %d\n%s%s", code, out, errs)
 	}
+	third := randomKey()
+	put(t, path, third, 0o600)
+	shown += c.ok("", "key", "rotate", "provision_pre_shared", "localhost")
+	if out, errs, code := s.Run("", "key", "rotate", "provision_pre_shared"); code != 1 || out != "" || !strings.Contains(errs, "localhost: ") ||
+		!strings.Contains(errs, "same key as before") || !strings.Contains(errs, "rotated on b.test: ") {
+		t.Errorf("rotated on one of two hosts: exit %d\n%s%s", code, out, errs)
+	}
+	if k := keyList(t, s)["b.test provision_pre_shared"]; k.Fingerprint != fingerprint(third) {
+		t.Errorf("b.test: %+v", k)
+	}
 	put(t, path, second, 0o600)
 
 	// Without a server there are no keys in memory, and there is nothing to rotate.
@@ -549,7 +559,7 @@ keys = [{name = "token_secret", type = "ram"},
 	c.fails("", []string{"key", "rotate", "token_secret"}, "no server is running")
 	keyring, err := os.ReadFile(filepath.Join(s.Dir, "data", "server.key"))
 	must(t, err)
-	for what, key := range map[string][]byte{"first": first, "second": second, "keyring": keyring} {
+	for what, key := range map[string][]byte{"first": first, "second": second, "third": third, "keyring": keyring} {
 		for _, text := range []string{string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key)} {
 			if strings.Contains(shown, text[:16]) || strings.Contains(s.Log(), text[:16]) {
 				t.Errorf("the %s key is shown, or in the log", what)

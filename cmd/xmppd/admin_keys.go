@@ -97,6 +97,14 @@ func (s *server) apiRotateKey(_ *http.Request, in struct {
 		}
 	}
 	switch {
+	case len(errs) > 0 && len(out) > 0:
+		// Who repeats all of it would rotate these twice, which voids what was signed with them.
+		var done []string
+		for _, k := range out {
+			done = append(done, k.Host)
+		}
+		return nil, errors.Join(append(errs, badRequest(fmt.Sprintf("rotated on %s: name the others when you repeat it, `xmppd key rotate %s HOST`",
+			strings.Join(done, ", "), in.Name)))...)
 	case len(errs) > 0:
 		return nil, errors.Join(errs...)
 	case len(out) > 0:
