@@ -169,7 +169,7 @@ func (m *module) changePassword(ctx context.Context, q *modules.IQ) error {
 		return stanza.Err(stanza.NotAllowed, "passwords cannot be changed from a client")
 	case m.cfg.RequireEncryption && info.TLS == nil:
 		return stanza.Err(stanza.NotAuthorized, "changing a password needs TLS")
-	case info.Mechanism == "EXTERNAL", byCertificate(info.Details):
+	case byCertificate(info):
 		// XEP-0257 §5.2: who has the device's certificate, or a token got with it, does not thereby have the account.
 		return stanza.Err(stanza.NotAuthorized, "log in with the password to change it")
 	}
@@ -192,16 +192,20 @@ func (m *module) changePassword(ctx context.Context, q *modules.IQ) error {
 }
 
 // byCertificate tells whether a login goes back to a certificate.
-func byCertificate(details any) bool {
-	return slices.ContainsFunc(modules.CredentialsOf(details), func(ref string) bool {
+func byCertificate(in modules.SessionInfo) bool {
+	return in.Mechanism == "EXTERNAL" || slices.ContainsFunc(modules.CredentialsOf(in.Details), func(ref string) bool {
 		return strings.HasPrefix(ref, modules.CredentialRef(modules.KindCertificate, ""))
 	})
 }
 
 // remove deletes the account of the session that asks, answers, and then ends that session too (XEP-0077 §3.2).
 func (m *module) remove(ctx context.Context, q *modules.IQ) error {
-	if !m.cfg.AllowRemoval {
+	switch {
+	case !m.cfg.AllowRemoval:
 		return stanza.Err(stanza.NotAllowed, "accounts cannot be removed from a client")
+	case byCertificate(q.Origin.Info()):
+		// For the reason of XEP-0257 §5.2: a lost device must not take the account with it.
+		return stanza.Err(stanza.Forbidden, "log in with the password to remove the account")
 	}
 	if len(q.Payload.Children) != 1 {
 		return stanza.Err(stanza.BadRequest, "")

@@ -313,6 +313,23 @@ func TestRemoval(t *testing.T) {
 	})
 }
 
+func TestRemovalByCertificate(t *testing.T) {
+	for what, change := range map[string]func(*modules.SessionInfo){
+		"certificate":                  func(i *modules.SessionInfo) { i.Mechanism = "EXTERNAL" },
+		"token got with a certificate": func(i *modules.SessionInfo) { i.Mechanism, i.Details = "HT", token{} },
+	} {
+		h := modtest.NewConfig(t, "a.test", "", accounts.Info, Info)
+		alice := h.Session("alice@a.test/1")
+		alice.Change(change)
+		if got := condition(alice.IQ("set", "", "<query xmlns='jabber:iq:register'><remove/></query>")); got != stanza.Forbidden {
+			t.Errorf("%s: %s", what, got)
+		}
+		if ok, _ := h.Users.Exists(t.Context(), "alice"); !ok {
+			t.Errorf("%s: the account is gone", what)
+		}
+	}
+}
+
 func TestRemovalNotAllowed(t *testing.T) {
 	h := modtest.NewConfig(t, "a.test", "[modules.mod_register]\nallow_removal = false\n", Info)
 	alice := h.Session("alice@a.test/1")
