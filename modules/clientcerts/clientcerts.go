@@ -8,6 +8,8 @@
 //   - What a login was allowed to is asked again when its session can be found (guard): a certificate that is taken back
 //     while a client is on its way gets nobody in.
 //   - Writes of an account's certificates are single transactions; the rules on names and numbers hold within them.
+//   - A certificate is good as long as the password in whose time it was uploaded: it has that password's date. A new password
+//     removes it, and where that failed, or this module was off, it is void all the same.
 //   - A disabled certificate stays in the store as long as a session uses it, so that it can still be revoked; and where
 //     there are authorities, until it expires, so that one that they signed does not come in by the other door.
 package clientcerts

@@ -131,6 +131,7 @@ func (m *module) add(ctx context.Context, account stanza.JID, c *certificate) er
 	if err != nil {
 		return err
 	}
+	c.Password = before.PasswordChanged
 	inUse := m.inUse(account)
 	err = m.change(ctx, account.Local(), func(l *certs) error {
 		usable, kept := 0, 0
@@ -165,7 +166,7 @@ func (m *module) add(ctx context.Context, account stanza.JID, c *certificate) er
 	if err == nil && !after.Disabled && after.Created.Equal(before.Created) && after.PasswordChanged.Equal(before.PasswordChanged) {
 		return nil
 	}
-	if err := m.change(ctx, account.Local(), func(l *certs) error { return l.remove(c) }); err != nil {
+	if err := m.update(ctx, account.Local(), func(l *certs) error { return l.remove(c) }); err != nil {
 		return err
 	}
 	return stanza.Err(stanza.NotAuthorized, "the account has changed")

@@ -361,6 +361,56 @@ func TestAccountChanges(t *testing.T) {
 	}
 }
 
+// TestChangedWhileOff: the account changes while nobody looks after certificates.
+func TestChangedWhileOff(t *testing.T) {
+	ctx := context.Background()
+	for name, tc := range map[string]struct {
+		change func(*modtest.Host) error
+		stays  bool
+	}{
+		"nothing":  {func(*modtest.Host) error { return nil }, true},
+		"password": {func(h *modtest.Host) error { return h.Users.SetPassword(ctx, "alice", "new") }, false},
+		"another of the name": {func(h *modtest.Host) error {
+			if err := h.Users.Delete(ctx, "alice"); err != nil {
+				return err
+			}
+			return h.Users.Create(ctx, "alice", "hers")
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ca := newAuthority(t, spec{})
+			h := modtest.NewConfig(t, "a.test", "", Info)
+			leaf := issue(t, spec{names: []string{"alice@a.test"}, ca: ca})
+			upload(t, h.Session("alice@a.test/r"), "Phone", leaf)
+			if err := h.Reload("[[host_config]]\nhost = \"a.test\"\ndisabled_modules = [\"mod_client_certs\"]\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.change(h); err != nil {
+				t.Fatal(err)
+			}
+			for what, toml := range map[string]string{
+				"on again":          "",
+				"with an authority": section(`client_ca_file = "`+caFile(t, ca)+`"`, "external_without_upload = true"),
+			} {
+				if err := h.Reload(toml); err != nil {
+					t.Fatal(err)
+				}
+				c := conn("a.test", "", leaf)
+				if _, failed := login(t, h, c, ""); (failed == "") != tc.stays || mechanism(t, h).Offer(c) != tc.stays {
+					t.Errorf("%s: offered %t, login %q", what, mechanism(t, h).Offer(c), failed)
+				}
+				svc, _ := modules.ServiceOf[*Service](h.Loader, "a.test")
+				if got, err := svc.List(ctx, alice); err != nil || (len(got) == 1) != tc.stays {
+					t.Errorf("%s: %v, %v", what, got, err)
+				}
+			}
+			if s := h.Session("alice@a.test/later"); !tc.stays { // the name is free, and so is the certificate
+				upload(t, s, "Phone", leaf)
+			}
+		})
+	}
+}
+
 // TestUploadDuringChange: the account changes while a certificate is on its way to the disk.
 func TestUploadDuringChange(t *testing.T) {
 	h := modtest.New(t, "a.test", Info)

@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -33,8 +35,24 @@ type certificate struct {
 	Expires    time.Time `json:"expires"`
 	Restricted bool      `json:"restricted,omitempty"` // XEP-0257 §2.1, no-cert-management
 	Disabled   bool      `json:"disabled,omitempty"`
+	Password   time.Time `json:"password,omitzero"` // date of the account's password when it was uploaded
 
 	print fingerprint
+}
+
+// outlived tells whether the account has got another password since, or is another one of the same name: where nobody told this
+// module of it, because it was off or the server ended at that moment, the certificate is still there.
+func (c *certificate) outlived(password time.Time) bool {
+	return !c.Password.IsZero() && !c.Password.Equal(password)
+}
+
+// password is the date of an account's password; zero for no account.
+func (m *module) password(ctx context.Context, local string) (time.Time, error) {
+	acc, err := m.h.Users.Get(ctx, local)
+	if errors.Is(err, auth.ErrNoUser) {
+		return time.Time{}, nil
+	}
+	return acc.PasswordChanged, err
 }
 
 func (c *certificate) id() string                       { return hex.EncodeToString(c.print[:]) }
@@ -88,6 +106,13 @@ func load(tx storage.Tx, local string) (*certs, error) {
 	return l, err
 }
 
+// judge takes those for disabled that outlived a password.
+func (l *certs) judge(password time.Time) {
+	for _, c := range l.list {
+		c.Disabled = c.Disabled || c.outlived(password)
+	}
+}
+
 func (l *certs) find(fits func(*certificate) bool) *certificate {
 	if i := slices.IndexFunc(l.list, fits); i >= 0 {
 		return l.list[i]
@@ -124,11 +149,15 @@ func (l *certs) drop(c *certificate, remember bool) error {
 
 // view reads all certificates of an account.
 func (m *module) view(ctx context.Context, local string) (list []*certificate, err error) {
-	err = m.h.Store.View(ctx, func(tx storage.Tx) error {
-		l, err := load(tx, local)
-		list = l.list
-		return err
-	})
+	password, err := m.password(ctx, local)
+	if err == nil {
+		err = m.h.Store.View(ctx, func(tx storage.Tx) error {
+			l, err := load(tx, local)
+			l.judge(password)
+			list = l.list
+			return err
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read certificates: %w", err)
 	}
@@ -144,6 +173,11 @@ func (m *module) get(ctx context.Context, local string, fp fingerprint) (c *cert
 		}
 		return err
 	})
+	if err == nil && c != nil && !c.Disabled {
+		var password time.Time
+		password, err = m.password(ctx, local)
+		c.Disabled = c.outlived(password)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
@@ -173,6 +207,18 @@ func (m *module) owned(ctx context.Context, fp fingerprint) (ok bool, err error)
 
 // change runs fn on an account's certificates in one transaction.
 func (m *module) change(ctx context.Context, local string, fn func(l *certs) error) error {
+	password, err := m.password(ctx, local)
+	if err != nil {
+		return err
+	}
+	return m.update(ctx, local, func(l *certs) error {
+		l.judge(password)
+		return fn(l)
+	})
+}
+
+// update is change with what is stored, as it is stored.
+func (m *module) update(ctx context.Context, local string, fn func(l *certs) error) error {
 	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
 		l, err := load(tx, local)
 		if err != nil {
@@ -194,7 +240,7 @@ func (m *module) visible(ctx context.Context, account stanza.JID) ([]*certificat
 
 // takeAll removes an account's certificates and returns those that let somebody in.
 func (m *module) takeAll(ctx context.Context, account stanza.JID) (taken []*certificate, err error) {
-	err = m.change(ctx, account.Local(), func(l *certs) error {
+	err = m.update(ctx, account.Local(), func(l *certs) error {
 		taken = nil
 		for _, c := range l.list {
 			if !c.Disabled {
