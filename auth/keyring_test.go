@@ -138,3 +138,24 @@ func TestKeyringFingerprint(t *testing.T) {
 		t.Errorf("%s, %s, %d bytes", a.Fingerprint(), b.Fingerprint(), a.Size())
 	}
 }
+
+// Whoever prints accounts or a keyring tells no key: neither the keyring's nor what is derived from it.
+func TestNothingPrintsKeys(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	a := newAccounts(t, newStore(t))
+	l, err := a.host(testHost).lookup(t.Context(), "alice", "SHA-256")
+	must(t, err)
+	secrets := [][]byte{[]byte(key), testSecret("accounts"), testSecret("fake-salt"), a.verified.key.Bytes(), l.stored, l.server}
+	for _, v := range []any{keyringOf(key), *keyringOf(key), a, a.vault, *a.vault, &a.verified, l.keys} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+			got := fmt.Sprintf(verb, v)
+			for _, b := range secrets {
+				for _, text := range []string{string(b), fmt.Sprintf("%x", b), fmt.Sprint(b), strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}")} {
+					if strings.Contains(got, text) {
+						t.Errorf("%s of %T prints a key", verb, v)
+					}
+				}
+			}
+		}
+	}
+}

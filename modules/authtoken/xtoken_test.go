@@ -384,3 +384,19 @@ func TestOneAccountTwice(t *testing.T) {
 		t.Errorf("%d are in", in)
 	}
 }
+
+// Whoever prints the configuration, or the module as a whole, tells no secret.
+func TestNothingPrintsSecrets(t *testing.T) {
+	w := xhost(t, "a.test", vectorTime, "")
+	seed, _ := base32.StdEncoding.DecodeString(seedText)
+	for _, v := range []any{w.m.cfg, &w.m.cfg, w.m, *w.m.xtoken} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			got := fmt.Sprintf(verb, v)
+			for _, text := range []string{seedText, secretText, string(seed), fmt.Sprintf("%x", secretText), fmt.Sprint([]byte(secretText)), fmt.Sprint(seed)} {
+				if strings.Contains(got, text) {
+					t.Errorf("%s of %T prints a secret: %s", verb, v, got)
+				}
+			}
+		}
+	}
+}
