@@ -21,7 +21,8 @@ import (
 	"github.com/xmppd/xmppd/test/xtest"
 )
 
-// guarded are the packages that compare what clients send with secrets.
+// guarded are the packages that compare what clients send with secrets. One that comes to do so (dialback keys, passwords of
+// rooms, handshakes of components) goes here.
 var guarded = []string{"auth", "modules/authtoken", "modules/fast", "modules/keystore", "secret"}
 
 // hasty are the functions that stop at the first difference, or take their time for part of it only.

@@ -200,6 +200,7 @@ type module struct {
 	keys   keystore.Service // nil: mod_keystore is off
 	xtoken *xtoken          // nil: not configured
 	clock  clock
+	sweep  modules.Sweeper
 }
 
 // Start implements modules.Module.
@@ -233,11 +234,15 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 	h.Hooks.SessionResumed.On(modules.Check, m.guard)
 	modules.Provide[modules.Credentials](h, provider{m})
 	modules.Provide[Service](h, m)
+	m.sweep.Start(sweepEvery, m.sweepUsed)
 	return nil
 }
 
 // Stop implements modules.Module.
-func (m *module) Stop(context.Context) error { return nil }
+func (m *module) Stop(context.Context) error {
+	m.sweep.Stop()
+	return nil
+}
 
 func (m *module) hasKey(name string) bool {
 	if m.keys == nil {

@@ -1,8 +1,10 @@
 package authtoken
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"time"
 
 	"github.com/xmppd/xmppd/storage"
 )
@@ -17,8 +19,12 @@ const (
 const lateness = 2 * 3600
 
 // sweepBatch is how many are forgotten at most each time that one is remembered: more than one, so that their number falls
-// when fewer come.
-const sweepBatch = 8
+// when fewer come. Those that are left when none come any more are for the sweep.
+const (
+	sweepBatch = 8
+	sweepMany  = 1000 // in one transaction of the sweep
+	sweepEvery = time.Hour
+)
 
 // name makes the key of a token from what makes it the same one.
 func name(parts ...string) []byte {
@@ -47,29 +53,53 @@ func firstSeen(tx storage.Tx, name []byte) (generation uint64, used bool, err er
 // remember notes that a token was used, and forgets some that nobody will accept any more. Times are seconds of any epoch, the
 // same one for all.
 func remember(tx storage.Tx, name []byte, generation, now, expiry uint64) error {
+	if _, err := forget(tx, now, sweepBatch); err != nil {
+		return err
+	}
+	until := binary.BigEndian.AppendUint64(nil, expiry+lateness)
+	if err := tx.KV(kvUntil).Put(append(until, name...), nil); err != nil {
+		return err
+	}
+	return tx.KV(kvSeen).Put(name, binary.BigEndian.AppendUint64(until, generation))
+}
+
+// forget removes so many at most that nobody needs to know of any more, and returns how many there were.
+func forget(tx storage.Tx, now uint64, most int) (n int, err error) {
 	seen, order := tx.KV(kvSeen), tx.KV(kvUntil)
 	var over [][]byte
-	err := order.Scan(nil, nil, func(key, _ []byte) bool {
+	err = order.Scan(nil, nil, func(key, _ []byte) bool {
 		if len(key) != 8+sha256.Size || binary.BigEndian.Uint64(key) > now {
 			return false
 		}
 		over = append(over, append([]byte{}, key...))
-		return len(over) < sweepBatch
+		return len(over) < most
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, key := range over {
 		if err := order.Delete(key); err != nil {
-			return err
+			return 0, err
 		}
 		if err := seen.Delete(key[8:]); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	until := binary.BigEndian.AppendUint64(nil, expiry+lateness)
-	if err := order.Put(append(until, name...), nil); err != nil {
-		return err
+	return len(over), nil
+}
+
+// sweepUsed forgets all that nobody needs to know of any more.
+func (m *module) sweepUsed(ctx context.Context) {
+	for n := sweepMany; n == sweepMany; {
+		err := m.h.Store.Update(ctx, func(tx storage.Tx) (err error) {
+			n, err = forget(tx, m.clock.date(), sweepMany)
+			return err
+		})
+		if err != nil {
+			if ctx.Err() == nil {
+				m.h.Log.Error("used tokens not forgotten", "err", err)
+			}
+			return
+		}
 	}
-	return seen.Put(name, binary.BigEndian.AppendUint64(until, generation))
 }

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/modules/modtest"
+	"github.com/xmppd/xmppd/storage"
 )
 
 // The secrets of the vectors: the example of Prosody's module.
@@ -383,6 +385,49 @@ func TestOneAccountTwice(t *testing.T) {
 	if in != 1 {
 		t.Errorf("%d are in", in)
 	}
+}
+
+// What nobody can use again is forgotten also where nothing is used any more.
+func TestSweepUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := xhost(t, "a.test", 1700000000, "")
+		ctx := context.Background()
+		const old, young = 2*sweepMany + 500, 10
+		now := date(w.wall())
+		err := w.m.h.Store.Update(ctx, func(tx storage.Tx) error {
+			for i := range old + young {
+				expiry := now + 60
+				if i >= old {
+					expiry += 12 * 3600
+				}
+				if err := remember(tx, name("test", fmt.Sprint(i)), 1, now, expiry); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := count(t, w, kvSeen); n != old+young {
+			t.Errorf("%d are remembered at first", n)
+		}
+		w.pass(4 * time.Hour)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if seen, until := count(t, w, kvSeen), count(t, w, kvUntil); seen != young || until != young {
+			t.Errorf("%d and %d are remembered, wanted %d", seen, until, young)
+		}
+		w.Loader.Stop(ctx) // and the sweep with it
+		w.pass(24 * time.Hour)
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := count(t, w, kvSeen); n != young {
+			t.Errorf("%d are remembered, after the module was stopped", n)
+		}
+	})
 }
 
 // Whoever prints the configuration, or the module as a whole, tells no secret.
