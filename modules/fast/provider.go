@@ -2,6 +2,7 @@ package fast
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/xmppd/xmppd/modules"
@@ -21,7 +22,7 @@ var _ modules.Credentials = provider{}
 // Kind implements modules.Credentials.
 func (provider) Kind() string { return Kind }
 
-// List implements modules.Credentials.
+// List implements modules.Credentials. What is damaged lets nobody in and is left out, so that the others can be looked after.
 func (p provider) List(ctx context.Context, account stanza.JID) (out []modules.Credential, err error) {
 	err = p.m.h.Store.View(ctx, func(tx storage.Tx) error {
 		list, err := all(tx, account.Local())
@@ -31,6 +32,10 @@ func (p provider) List(ctx context.Context, account stanza.JID) (out []modules.C
 		}
 		return err
 	})
+	if errors.Is(err, storage.ErrCorrupt) {
+		p.m.h.Log.Error("tokens cannot be read", "account", account.Bare().String(), "err", err)
+		err = nil
+	}
 	return out, err
 }
 

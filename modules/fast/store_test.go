@@ -6,12 +6,15 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
 )
 
 func TestClientsAreBounded(t *testing.T) {
@@ -74,6 +77,7 @@ func TestStoreHasNoTokens(t *testing.T) {
 // What is damaged lets nobody in, and is in nobody's way.
 func TestDamaged(t *testing.T) {
 	h := newHost(t)
+	svc, _ := modules.ServiceOf[modules.Credentials](h.Loader, "a.test")
 	kv := h.Store.Bucket("modules", "a.test", "mod_sasl2_fast").KV(kvClients)
 	d := newDevice(t, h, "c")
 	for _, v := range []string{"", "{", `{"new":{"nonce":"","mech":"HT-SHA-256-NONE"}}`, `{"cur":{"nonce":"AA=="}}`, "null"} {
@@ -83,5 +87,9 @@ func TestDamaged(t *testing.T) {
 		}
 		kv.Put(context.Background(), clientKey("alice", "other"), []byte(v))
 		d.works("alice", none, d.password("alice", none), "")
+		list, err := svc.List(context.Background(), stanza.MustJID("alice@a.test"))
+		if whole := slices.ContainsFunc(list, func(c modules.Credential) bool { return c.ID == "c" }); err != nil || !whole {
+			t.Errorf("%s beside it: the list is %+v, %v", v, list, err)
+		}
 	}
 }
