@@ -45,7 +45,7 @@ func Diff(old, new *Config) (changes []Change) {
 		for _, f := range fieldsOf(a.Type()) {
 			key := is[i].Name + "." + f.key
 			c := Change{Key: key, Old: format(a.FieldByIndex(f.index)), New: format(b.FieldByIndex(f.index)), Takes: takes[key]}
-			if c.Old == c.New && !(f.secret && !reflect.DeepEqual(a.FieldByIndex(f.index).Interface(), b.FieldByIndex(f.index).Interface())) {
+			if c.Old == c.New {
 				continue
 			}
 			if c.Takes == "" {

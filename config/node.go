@@ -14,20 +14,17 @@ type Node struct {
 	Line  int
 }
 
-// Format implements fmt.Formatter: where a node is and of what kind. A value may be a secret, and no verb prints it.
-func (n *Node) Format(f fmt.State, _ rune) {
-	if n == nil {
-		fmt.Fprint(f, "<nil>")
-		return
-	}
+// Format implements fmt.Formatter: where a node is and of what kind. A value may be a secret, and no verb prints it. The
+// receiver is no pointer, so that a copy tells no more.
+func (n Node) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "line %d: %s (%s)", n.Line, n.Path, n.kind())
 }
 
 // MarshalText implements encoding.TextMarshaler, and so do encoders of JSON.
-func (n *Node) MarshalText() ([]byte, error) { return fmt.Append(nil, n), nil }
+func (n Node) MarshalText() ([]byte, error) { return fmt.Append(nil, n), nil }
 
 // LogValue implements slog.LogValuer.
-func (n *Node) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(n)) }
+func (n Node) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(n)) }
 
 // Table tells whether n is a table.
 func (n *Node) Table() bool { return n.Keys != nil }
