@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/xmppd/xmppd/accept"
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stream"
@@ -84,7 +85,7 @@ func (c *client) patience(a *attempt, goesOn bool) *auth.Failure {
 		return &auth.Failure{Condition: auth.TemporaryAuthFailure, Text: "too many failed logins, try again later"}
 	}
 	c.batch.Flush()
-	if !c.srv.pause(wait) {
+	if !accept.Pause(wait, c.srv.stop) {
 		return &auth.Failure{Condition: auth.TemporaryAuthFailure, Cause: errStopped}
 	}
 	return nil
@@ -149,7 +150,7 @@ func (c *client) letIn(a *attempt) {
 	c.state |= stream.Authenticated
 	c.n.attempt = nil
 	c.sc.SetLimits(c.policy.bound, int(c.policy.RateC2S), int(c.policy.BurstC2S))
-	c.srv.gate.loggedIn(c)
+	c.srv.gate.LoggedIn(c)
 	if c.srv.o.Throttle != nil {
 		c.srv.o.Throttle.Success(c.visitor, c.ident.JID.String())
 	}

@@ -1,7 +1,6 @@
 package c2s
 
 import (
-	"container/list"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -28,7 +27,6 @@ type client struct {
 	sc      *stream.Conn
 	id      uint64
 	visitor netip.Addr
-	place   *list.Element // among those that wait; of gate
 
 	state stream.State
 	lang  string       // xml:lang of the stream (RFC 6120 §4.7.4)
@@ -158,25 +156,16 @@ func (c *client) panicked(r any) error {
 	return &stream.Error{Condition: "internal-server-error"} // RFC 6120 §4.9.3.8
 }
 
-// panicked notes a mistake of ours. The value is not logged where it may quote what a client sent.
+// panicked notes a mistake of ours.
 func (s *server) panicked(log *slog.Logger, r any) {
 	s.panics.Add(1)
-	what := "panic"
-	if e, ok := r.(error); ok && isRuntime(e) {
-		what = e.Error()
-	}
-	log.Error("stream ended by a mistake of the server", "what", what, "stack", string(debug.Stack()))
-}
-
-func isRuntime(err error) bool {
-	_, ok := err.(interface{ RuntimeError() })
-	return ok
+	log.Error("stream ended by a mistake of the server", "what", stream.Panic(r), "stack", string(debug.Stack()))
 }
 
 // finish ends a connection, for whatever reason.
 func (c *client) finish(err error) {
 	defer c.srv.wg.Done()
-	defer c.srv.gate.leave(c)
+	defer c.srv.gate.Leave(c)
 	c.batch.Flush()
 	s := c.sess.Load()
 	var se *stream.Error

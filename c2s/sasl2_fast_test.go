@@ -15,6 +15,7 @@ import (
 
 	"mellium.im/sasl"
 
+	"github.com/xmppd/xmppd/accept"
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/modules/fast"
 )
@@ -172,7 +173,7 @@ func TestFASTGuesses(t *testing.T) {
 		p.send("%s", p.fastLogin("alice", "guess", ""))
 		p.want("<failure xmlns='urn:xmpp:sasl:2'><not-authorized *</failure>")
 	}
-	if wait, _ := r.throttle.Wait(visitorOf(p.c.LocalAddr()), "alice@a.test"); wait == 0 {
+	if wait, _ := r.throttle.Wait(accept.Visitor(p.c.LocalAddr()), "alice@a.test"); wait == 0 {
 		t.Error("nobody waits")
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/xmppd/xmppd/accept"
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
@@ -68,11 +68,11 @@ type server struct {
 	cancel context.CancelFunc
 	stop   chan struct{} // closed when Shutdown begins
 
-	gate    gate
+	gate    accept.Gate[*client]
 	resume  resumable
 	binding [64]sync.Mutex // by account: makes limit and conflict checks of bind one step
 	leaving sync.Map       // sessions by JID while their end is told: nobody takes their name so long
-	slots   chan struct{}  // handshakes that run
+	turns   accept.Turns   // for handshakes
 	seq     atomic.Uint64  // of session ids
 	panics  atomic.Uint64
 
@@ -90,8 +90,7 @@ func New(o Options) *Server {
 	s := &Server{server{o: o, log: o.Log, stop: make(chan struct{}), listeners: map[net.Listener]struct{}{}}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.policy.Store(newPolicy(o.Config))
-	s.slots = make(chan struct{}, handshakes())
-	s.gate.init()
+	s.turns = accept.NewTurns()
 	s.resume.init()
 	return s
 }
@@ -110,7 +109,7 @@ type Stats struct {
 
 // Stats returns what the server is doing now.
 func (s *Server) Stats() Stats {
-	all, waiting := s.gate.count()
+	all, waiting := s.gate.Count()
 	return Stats{all, waiting, s.resume.hibernated(), s.panics.Load()}
 }
 
@@ -143,7 +142,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		s.cancel()
-		for _, c := range s.gate.all() {
+		for _, c := range s.gate.All() {
 			c.sc.Abort()
 		}
 		return ctx.Err()
@@ -153,7 +152,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // endAll ends every connection and every hibernated session, a few at a time. All are gone before any hands back what its
 // client has not acknowledged, so that nothing goes to one that will be gone a moment later.
 func (s *server) endAll() {
-	clients := s.gate.all()
+	clients := s.gate.All()
 	sessions := s.resume.sessions()
 	for _, c := range clients {
 		if ses := c.sess.Load(); ses != nil {
@@ -208,21 +207,6 @@ func (s *server) stopping() bool {
 	case <-s.stop:
 		return true
 	default:
-		return false
-	}
-}
-
-// pause waits, or returns false when the server stops.
-func (s *server) pause(d time.Duration) bool {
-	if d <= 0 {
-		return !s.stopping()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-s.stop:
 		return false
 	}
 }

@@ -275,15 +275,15 @@ func TestSlowReader(t *testing.T) {
 		if r.router.Session(jid("bob@a.test/y")) == nil {
 			return
 		}
-		if n := r.srv.gate.waitingBytes(); n > 300000 {
+		if n := waitingBytes(r); n > 300000 {
 			t.Fatalf("%d bytes wait", n)
 		}
 	}
 	t.Error("he has 50 MB and does not read")
 }
 
-func (g *gate) waitingBytes() (n int) {
-	for _, c := range g.all() {
+func waitingBytes(r *rig) (n int) {
+	for _, c := range r.srv.gate.All() {
 		n += c.sc.Waiting()
 	}
 	return n

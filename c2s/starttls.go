@@ -47,7 +47,7 @@ func (c *client) directTLS() error {
 
 // handshake brings TLS up. After it all is new: the stream header and what the client said before it.
 func (c *client) handshake(cfg *tls.Config) error {
-	release, ok := c.srv.handshakeSlot(c.n.deadline)
+	release, ok := c.srv.turns.Take(c.n.deadline, c.srv.stop)
 	if !ok {
 		return errAborted
 	}

@@ -8,6 +8,6 @@ var (
 	ErrClosed = errors.New("stream: closed")
 )
 
-// ErrInjected is what StartTLS returns when bytes were sent in the clear behind <starttls/>. There is nobody to tell: the
-// caller aborts the connection.
-var ErrInjected = errors.New("stream: bytes sent in the clear behind <starttls/>")
+// ErrInjected is what StartTLS returns when bytes were sent in the clear behind <starttls/>, or behind <proceed/>. There is
+// nobody to tell: the caller aborts the connection.
+var ErrInjected = errors.New("stream: bytes sent in the clear where TLS begins")

@@ -14,6 +14,16 @@ import (
 // <starttls/> (RFC 6120 §5.4.3.3: STARTTLS injection). The caller has flushed <proceed/>, bounds the handshake by ctx, and
 // aborts the connection after any error. After success a new stream begins, as Restart says.
 func (c *Conn) StartTLS(ctx context.Context, cfg *tls.Config) error {
+	return c.startTLS(ctx, func(w *wire) *tls.Conn { return tls.Server(w, noting(cfg)) })
+}
+
+// StartTLSClient is StartTLS for who has opened the connection: it has read <proceed/>, and the bytes that must not be there
+// are those behind it.
+func (c *Conn) StartTLSClient(ctx context.Context, cfg *tls.Config) error {
+	return c.startTLS(ctx, func(w *wire) *tls.Conn { return tls.Client(w, cfg) })
+}
+
+func (c *Conn) startTLS(ctx context.Context, on func(*wire) *tls.Conn) error {
 	c.readMu.Lock()
 	// COMPAT: go-xmpp 0.3.6 ends <starttls/> with a newline. White space says nothing, so it is dropped; all else is an attack.
 	injected := c.rd != nil && len(bytes.TrimLeft(c.rd.b[c.rd.off:], " \t\r\n")) > 0
@@ -28,7 +38,7 @@ func (c *Conn) StartTLS(ctx context.Context, cfg *tls.Config) error {
 		return err
 	}
 	c.wire.framed = true // nobody else reads now
-	tc := tls.Server(c.wire, noting(cfg))
+	tc := on(c.wire)
 	// The handshake's deep stack belongs to a goroutine that ends with it: this one may live for days.
 	done := make(chan error, 1)
 	go func() { done <- tc.HandshakeContext(ctx) }()
