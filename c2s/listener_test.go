@@ -10,7 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
 )
 
 func TestConnectionsPerAddress(t *testing.T) {

@@ -1,10 +1,8 @@
 package c2s
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
@@ -48,26 +46,13 @@ func (s *session) Send(ctx context.Context, st *stanza.Stanza) error {
 // put queues a stanza for the client. Under mu.
 func (s *session) put(ctx context.Context, st *stanza.Stanza) error {
 	if s.sm != nil {
-		return s.putManaged(ctx, encode(st), st)
+		return s.putManaged(ctx, st.Encode(), st)
 	}
 	err := s.client.sc.Queue(ctx, st.AppendTo)
 	if errors.Is(err, stream.ErrSlow) {
 		s.overflow(errSlow)
 	}
 	return err
-}
-
-// scratch is where stanzas are put together that are kept: what is kept has no room to spare.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
-
-func encode(st *stanza.Stanza) []byte {
-	b := scratch.Get().(*[]byte)
-	*b = st.AppendTo((*b)[:0])
-	raw := bytes.Clone(*b)
-	if cap(*b) <= 16<<10 {
-		scratch.Put(b)
-	}
-	return raw
 }
 
 // yield lets a client read what it asked for: a long answer to the client's own request, such as a page of an archive, is

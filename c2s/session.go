@@ -2,8 +2,6 @@ package c2s
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,51 +184,20 @@ func (s *session) check(p *modules.Packet) *stanza.Error {
 	if p.To.IsZero() && given(st, "to") {
 		return stanza.Err(stanza.JIDMalformed, "") // RFC 6120 §8.3.3.8
 	}
-	switch st.Kind {
-	case stanza.KindIQ: // RFC 6120 §8.2.3
-		switch st.Type {
-		case stanza.TypeGet, stanza.TypeSet:
-			if len(st.Children) != 1 {
-				return stanza.Err(stanza.BadRequest, "a request has one child")
-			}
-		case stanza.TypeResult, stanza.TypeError:
-		default:
-			return stanza.Err(stanza.BadRequest, "an iq is get, set, result or error")
-		}
-		if st.ID() == "" {
-			return stanza.Err(stanza.BadRequest, "an iq has an id")
-		}
-	case stanza.KindPresence:
-		switch st.Type {
-		case stanza.TypeUnknown: // RFC 6121 §4.7.1
-			return stanza.Err(stanza.BadRequest, "no such type of presence")
-		case stanza.TypeNone, stanza.TypeUnavailable:
-			if _, ok := priority(st); !ok {
-				return stanza.Err(stanza.BadRequest, "priority is -128 to 127") // RFC 6121 §4.7.2.3
-			}
-		default:
-			if p.To.IsZero() {
-				return stanza.Err(stanza.BadRequest, "whose?")
-			}
-		}
+	if e := st.Check(); e != nil {
+		return e
+	}
+	if st.Kind == stanza.KindPresence && p.To.IsZero() && st.Type != stanza.TypeNone && st.Type != stanza.TypeUnavailable {
+		return stanza.Err(stanza.BadRequest, "whose?")
 	}
 	return nil
-}
-
-// priority reads a presence's priority (RFC 6121 §4.7.2.3).
-func priority(st *stanza.Stanza) (int8, bool) {
-	if !st.Has("", "priority") {
-		return 0, true
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(st.Text("priority")), 10, 8)
-	return int8(n), err == nil
 }
 
 // setPresence changes what the session tells all its contacts (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
 func (s *session) setPresence(ctx context.Context, t *modules.Table, st *stanza.Stanza) {
 	var now *modules.PresenceState
 	if st.Type == stanza.TypeNone {
-		prio, _ := priority(st)
+		prio, _ := st.Priority()
 		now = &modules.PresenceState{Priority: prio, Stanza: st, Since: time.Now()}
 	}
 	was := s.presence.Swap(now)

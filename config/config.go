@@ -137,9 +137,18 @@ type Limits struct {
 	SMQueue      int      `toml:"sm_queue" doc:"stanzas kept for a client until it acknowledges them"`
 	SMQueueSize  Size     `toml:"sm_queue_size" doc:"the same in bytes"`
 	SMResume     Duration `toml:"sm_resume_timeout" doc:"how long a session waits to be resumed; 0: not at all"`
-	OfflineCount int      `toml:"offline_messages" doc:"messages kept for an account that is offline; 0: none"`
-	OfflineSize  Size     `toml:"offline_size" doc:"the same in bytes"`
-	RosterItems  int      `toml:"roster_items" doc:"contacts of one account"`
+	S2SQueue     int      `toml:"s2s_queue" doc:"stanzas that may wait for one other server"`
+	S2SQueueSize Size     `toml:"s2s_queue_size" doc:"the same in bytes, with those that it has not acknowledged"`
+	S2SQueueTime Duration `toml:"s2s_queue_time" doc:"how long one that was sent and not acknowledged is sent again; then its sender is told"`
+	S2SRoutes    int      `toml:"s2s_routes" doc:"pairs of a domain of ours and another server's that stanzas wait or go out for"`
+	S2SStreams   int      `toml:"s2s_streams" doc:"streams that the servers of one domain may open; 0: no limit"`
+
+	DialbackPending int      `toml:"dialback_pending" doc:"dialback keys of one stream that are verified at once"`
+	DialbackTimeout Duration `toml:"dialback_timeout" doc:"how long the verification of one takes"`
+
+	OfflineCount int  `toml:"offline_messages" doc:"messages kept for an account that is offline; 0: none"`
+	OfflineSize  Size `toml:"offline_size" doc:"the same in bytes"`
+	RosterItems  int  `toml:"roster_items" doc:"contacts of one account"`
 }
 
 // HostConfig is a [[host_config]] section.

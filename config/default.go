@@ -79,9 +79,19 @@ func defaultLimits() Limits {
 		Resources:       10,
 		Hibernated:      10,
 
-		SMQueue:      1000,
-		SMQueueSize:  4 * miB,
-		SMResume:     10 * minutes,
+		SMQueue:     1000,
+		SMQueueSize: 4 * miB,
+		SMResume:    10 * minutes,
+
+		S2SQueue:     1000,
+		S2SQueueSize: 4 * miB,
+		S2SQueueTime: 5 * minutes,
+		S2SRoutes:    10000,
+		S2SStreams:   32,
+
+		DialbackPending: 50,
+		DialbackTimeout: 30 * seconds,
+
 		OfflineCount: 1000,
 		OfflineSize:  8 * miB,
 		RosterItems:  2000,

@@ -32,6 +32,7 @@ func (l *Limits) check(errs *Errors) {
 		{"attribute_size", 3071, l.AttributeSize, ": the longest address (RFC 7622 §3.1)"},
 		{"write_buffer", 10000, l.WriteBuffer, ""},
 		{"sm_queue_size", 10000, l.SMQueueSize, ""},
+		{"s2s_queue_size", 10000, l.S2SQueueSize, ""},
 	}
 	for _, s := range sizes {
 		if s.is < s.least {
@@ -52,7 +53,8 @@ func (l *Limits) check(errs *Errors) {
 		{"connections_per_address", 0, l.ConnsPerAddress}, {"connections_per_minute", 0, l.ConnsPerMinute},
 		{"connections_preauth", 0, l.ConnsPreauth},
 		{"resources_per_account", 1, l.Resources}, {"hibernated_per_account", 0, l.Hibernated},
-		{"sm_queue", 1, l.SMQueue}, {"offline_messages", 0, l.OfflineCount}, {"roster_items", 0, l.RosterItems},
+		{"sm_queue", 1, l.SMQueue}, {"s2s_queue", 1, l.S2SQueue}, {"s2s_routes", 1, l.S2SRoutes},
+		{"s2s_streams", 0, l.S2SStreams}, {"dialback_pending", 1, l.DialbackPending}, {"offline_messages", 0, l.OfflineCount}, {"roster_items", 0, l.RosterItems},
 	}
 	for _, n := range counts {
 		if n.is < n.least {
@@ -67,6 +69,7 @@ func (l *Limits) check(errs *Errors) {
 		{"handshake_timeout", l.HandshakeTimeout}, {"login_timeout", l.LoginTimeout},
 		{"idle_timeout_c2s", l.IdleTimeoutC2S}, {"idle_timeout_s2s", l.IdleTimeoutS2S},
 		{"stanza_timeout", l.StanzaTimeout}, {"write_timeout", l.WriteTimeout},
+		{"dialback_timeout", l.DialbackTimeout},
 	} {
 		if d.is < seconds {
 			errs.Add("limits."+d.key, `must be at least "1s", is %q`, d.is)

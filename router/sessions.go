@@ -90,6 +90,18 @@ func (r *Router) Table(name string) *modules.Table {
 	return nil
 }
 
+// Owner returns the modules' table of the virtual host that a domain is, or is a service of; nil where it is not ours.
+func (r *Router) Owner(domain string) *modules.Table {
+	hs := r.hosts.Load()
+	if sv, ok := hs.served[domain]; ok {
+		domain = sv.host
+	}
+	if h := hs.byName[domain]; h != nil {
+		return h.table.Load()
+	}
+	return nil
+}
+
 // Add makes a session reachable. It returns false where its full JID is taken or its host is not ours.
 func (r *Router) Add(s modules.Session) bool {
 	j := s.JID()

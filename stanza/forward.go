@@ -3,6 +3,7 @@ package stanza
 import (
 	"bytes"
 	"slices"
+	"sync"
 )
 
 // Drop leaves Children[i] out on the way out.
@@ -68,6 +69,20 @@ func (s *Stanza) AppendTo(dst []byte) []byte {
 	dst = appendJoined(dst, s.Raw[pos:s.tail])
 	dst = append(dst, s.added...)
 	return append(dst, s.Raw[s.tail:]...)
+}
+
+// scratch is where stanzas are put together that are kept: what is kept has no room to spare.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// Encode returns what AppendTo appends, in bytes of its own: for queues.
+func (s *Stanza) Encode() []byte {
+	b := scratch.Get().(*[]byte)
+	*b = s.AppendTo((*b)[:0])
+	raw := bytes.Clone(*b)
+	if cap(*b) <= 16<<10 {
+		scratch.Put(b)
+	}
+	return raw
 }
 
 // appendJoined appends what follows a dropped child. The text on both sides now meets: it must not make ]]> (XML 1.0 §2.4),

@@ -1,0 +1,275 @@
+package s2s
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
+)
+
+// failure is why a stream to another server did not come about: in plain words for the log, and as senders learn it.
+type failure struct {
+	why    string
+	answer *stanza.Error
+	final  bool          // another of the domain's servers would not do better
+	tell   *stream.Error // what the other server is told; nil: nothing
+}
+
+func (f *failure) Error() string { return f.why }
+
+func fail(why string, answer *stanza.Error) error { return &failure{why: why, answer: answer} }
+
+// The answers that senders get. None names the other server's addresses or its mistakes.
+var (
+	errNotFound   = stanza.Err(stanza.RemoteServerNotFound, "")
+	errTimedOut   = stanza.Err(stanza.RemoteServerTimeout, "")
+	errRestricted = stanza.Err(stanza.NotAllowed, "Communication with this domain is restricted")
+	errLeaving    = stanza.Err(stanza.RemoteServerTimeout, "this server is going down")
+	errCrowded    = stanza.Err(stanza.ResourceConstraint, "too much waits for that server")
+)
+
+// answerTo is what senders learn of an error.
+func answerTo(err error) *stanza.Error {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return f.answer
+	case errors.Is(err, ErrNoServer):
+		return errNotFound
+	}
+	return errTimedOut
+}
+
+// maxTargets is how many of a domain's servers are tried.
+const maxTargets = 4
+
+// open opens a stream to another server and proves who we are. It returns a link that is ready for stanzas and that
+// nobody reads yet.
+func (s *server) open(ctx context.Context, k pair) (ready *link, err error) {
+	err = s.visit(ctx, k, func(ctx context.Context, l *link) error {
+		if err := l.authenticate(ctx, k); err != nil {
+			return err
+		}
+		ready = l
+		return nil
+	})
+	return ready, err
+}
+
+// visit connects to a domain's servers, one after the other, until with one of them TLS and features are as the policy
+// wants them and fn succeeds. fn keeps the link by storing it; else it is closed.
+func (s *server) visit(ctx context.Context, k pair, fn func(context.Context, *link) error) error {
+	tried := map[Target]bool{}
+	var last error
+	for range maxTargets {
+		d, err := s.o.Dialer.Dial(ctx, k.remote, func(t Target) bool { return tried[t] })
+		if err != nil {
+			if last == nil {
+				last = err
+			}
+			return last
+		}
+		tried[d.Target] = true
+		if !s.track() {
+			d.Conn.Close()
+			return fail("the server is stopping", errLeaving)
+		}
+		l := s.newLink(d.Conn, s.settings.Load(), true)
+		l.local, l.remote, l.direct = k.local, k.remote, d.Target.Direct
+		last = l.initiate(ctx, k)
+		if last == nil {
+			last = fn(ctx, l)
+		}
+		if last == nil && len(*l.grants.Load()) > 0 {
+			return nil // it goes on
+		}
+		l.abandon(last)
+		var f *failure
+		if last == nil || errors.Is(last, errInvalid) || errors.As(last, &f) && f.final || ctx.Err() != nil {
+			return last
+		}
+	}
+	return last
+}
+
+// abandon ends a link that nobody reads.
+func (l *link) abandon(err error) {
+	defer l.srv.wg.Done()
+	l.leave()
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		l.sc.CloseWith(f.tell)
+	case err == nil, errors.Is(err, errInvalid), errors.As(err, new(*theirError)):
+		l.sc.CloseWith(nil)
+	default:
+		l.sc.Abort()
+	}
+}
+
+// features are what the other server offers.
+type features struct {
+	starttls, external, dialback, bidi, sm bool
+}
+
+// initiate opens the stream and brings it to where authentication begins, with TLS as the policy wants it.
+func (l *link) initiate(ctx context.Context, k pair) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		l.sc.SetReadDeadline(deadline)
+	}
+	stop := context.AfterFunc(ctx, l.sc.Abort)
+	defer stop()
+	policy := l.srv.settings.Load().policy
+	if l.direct {
+		if err := l.secure(ctx); err != nil {
+			return err
+		}
+	}
+	f, err := l.greet(k)
+	if err != nil {
+		return err
+	}
+	if l.state&stream.Secure == 0 {
+		switch {
+		case f.starttls:
+			if err := l.secure(ctx); err != nil {
+				return err
+			}
+			if _, err = l.greet(k); err != nil {
+				return err
+			}
+		case policy.NeedTLS(k.local, k.remote): // nothing is said in clear
+			return &failure{why: "it offers no TLS", answer: errTimedOut, tell: errClear}
+		}
+	}
+	if policy.NeedCert(k.local, k.remote) {
+		if err := l.certificate(k.remote); err != nil {
+			return &failure{
+				why: "its certificate is not valid for it: " + err.Error(), tell: badCertificate(err),
+				answer: stanza.Err(stanza.RemoteServerTimeout, "the other server's certificate is not valid for it"),
+			}
+		}
+	}
+	return nil
+}
+
+// greet sends our stream header, and reads the other server's and its features (RFC 6120 §4.3).
+func (l *link) greet(k pair) (*features, error) {
+	local, err := stanza.NewJID("", k.local, "")
+	if err != nil {
+		return nil, err
+	}
+	remote, err := stanza.NewJID("", k.remote, "")
+	if err != nil {
+		return nil, err
+	}
+	l.sc.WriteHeader(stream.Header{From: local, To: remote, Lang: "en", Version: "1.0", Prefixes: prefixes})
+	l.sc.Flush()
+	var h stream.Header
+	if err := l.sc.ReadHeader(&h); err != nil {
+		return nil, l.broken(err)
+	}
+	l.sid, l.lang = h.ID, h.Lang
+	st, err := l.next()
+	if err != nil {
+		return nil, err
+	}
+	if st.NS != stanza.NSStream || st.Name != "features" {
+		return nil, fail("it sends no stream features", errTimedOut)
+	}
+	f := &features{
+		starttls: st.Has(stanza.NSTLS, "starttls"),
+		bidi:     st.Has(nsBidiFeat, "bidi"),
+		sm:       st.Has(stanza.NSSM, "sm"),
+	}
+	// COMPAT: old servers say so by the prefix that they declare alone.
+	f.dialback = st.Has(nsDialbackFeat, "dialback") || strings.Contains(strings.Join(h.Prefixes, " "), nsDialback)
+	if i := st.Find(stanza.NSSASL, "mechanisms"); i >= 0 {
+		for _, m := range st.Element(i).Children {
+			f.external = f.external || m.Name == "mechanism" && m.Text == byExternal
+		}
+	}
+	l.offered = *f
+	return f, nil
+}
+
+// authenticate proves to the other server who we are: by our certificate, else by dialback. That the other server is who
+// it should be was seen before: its certificate was judged where the policy wants one, and its name led here by DNS where
+// not. So its stanzas may come back on this link where it agrees (XEP-0288).
+func (l *link) authenticate(ctx context.Context, k pair) error {
+	stop := context.AfterFunc(ctx, l.sc.Abort)
+	defer stop()
+	how := ""
+	f := l.offered
+	if f.bidi {
+		if err := l.say("<bidi xmlns='" + nsBidi + "'/>"); err != nil { // XEP-0288 §2.2: before authentication
+			return err
+		}
+	}
+	if l.state&stream.Secure != 0 && f.external {
+		ok, err := l.prove(ctx)
+		if err != nil {
+			return err
+		}
+		if ok {
+			how = byExternal
+			if _, err := l.greet(k); err != nil {
+				return err
+			}
+		}
+	}
+	if how == "" {
+		if !f.dialback {
+			return &failure{why: "it offers no way to authenticate", answer: errTimedOut}
+		}
+		if err := l.request(k); err != nil {
+			return err
+		}
+		how = byDialback
+	}
+	l.state |= stream.Authenticated
+	l.bidi.Store(f.bidi)
+	if se := l.allow(k, how); se != nil {
+		return &failure{why: se.Text, answer: errRestricted, tell: se, final: true}
+	}
+	if l.offered.sm {
+		return l.enable()
+	}
+	return nil
+}
+
+// next reads an element while the stream is being opened.
+func (l *link) next() (*stanza.Stanza, error) {
+	st, err := l.sc.Read()
+	if err != nil {
+		return nil, l.broken(err)
+	}
+	if st.NS == stanza.NSStream && st.Name == "error" {
+		return nil, peerError(st)
+	}
+	return st, nil
+}
+
+// broken puts an error of reading into plain words.
+func (l *link) broken(err error) error {
+	var se *stream.Error
+	switch {
+	case err == os.ErrDeadlineExceeded, errors.Is(err, stream.ErrClosed):
+		return fail("it took too long", errTimedOut)
+	case err == io.EOF:
+		return fail("it closed the connection", errTimedOut)
+	case err == stanza.ErrStreamEnd:
+		return fail("it ended the stream", errTimedOut)
+	case errors.As(err, &se):
+		return &failure{why: "it does not speak XMPP as it should: " + se.Error(), answer: errTimedOut, tell: se}
+	}
+	return err
+}
+
+// openTime bounds the opening of a stream, with all that it takes.
+func (s *server) openTime() time.Duration { return time.Duration(s.settings.Load().LoginTimeout) }
