@@ -96,7 +96,7 @@ func badCertificate(err error) *stream.Error {
 	text := "Your server's certificate is not valid for it"
 	var ce *CertError
 	if errors.As(err, &ce) {
-		text = "Your server's certificate: " + ce.Reason
+		text = "Your server's certificate " + ce.Reason
 	}
 	return &stream.Error{Condition: "not-authorized", Text: text}
 }

@@ -67,7 +67,7 @@ func (s *server) visit(ctx context.Context, k pair, fn func(context.Context, *li
 	tried := map[Target]bool{}
 	var last error
 	for range maxTargets {
-		d, err := s.o.Dialer.Dial(ctx, k.remote, func(t Target) bool { return tried[t] })
+		d, err := s.settings.Load().dialer.Dial(ctx, k.remote, func(t Target) bool { return tried[t] })
 		if err != nil {
 			if last == nil {
 				last = err

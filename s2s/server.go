@@ -100,15 +100,15 @@ func New(o Options) *Server {
 	}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.life, s.stop = context.WithCancel(s.ctx)
-	s.settings.Store(newSettings(o.Config))
+	s.settings.Store(newSettings(o.Config, o.Dialer, o.Verifier))
 	s.routes.m = map[pair]*route{}
 	return s
 }
 
-// Reload puts a new configuration in force. Streams keep the limits they began with, but none goes on between domains
+// Reload puts a new configuration in force, with what is made of it. Streams keep the limits they began with, but none goes on between domains
 // that may not talk to each other any more, or not in the way they do.
-func (s *Server) Reload(cfg *config.Config) {
-	set := newSettings(cfg)
+func (s *Server) Reload(cfg *config.Config, d Finder, v *Verifier) {
+	set := newSettings(cfg, d, v)
 	s.settings.Store(set)
 	for _, l := range s.all() {
 		l.reconsider(set.policy)

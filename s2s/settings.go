@@ -12,15 +12,17 @@ import (
 type settings struct {
 	config.Limits
 	policy         *Policy
+	dialer         Finder
+	verifier       *Verifier
 	preauth, authd stanza.Limits
 }
 
-func newSettings(cfg *config.Config) *settings {
+func newSettings(cfg *config.Config, d Finder, v *Verifier) *settings {
 	l := cfg.Limits.Effective()
 	common := stanza.Limits{
 		Attrs: l.Attributes, Namespaces: l.Namespaces, Name: int(l.NameSize), Value: int(l.AttributeSize),
 	}
-	s := &settings{Limits: l, policy: NewPolicy(cfg), preauth: common, authd: common}
+	s := &settings{Limits: l, policy: NewPolicy(cfg), dialer: d, verifier: v, preauth: common, authd: common}
 	s.preauth.Size, s.preauth.Depth, s.preauth.Elements = int(l.StanzaPreauth), l.DepthPreauth, l.ElementsPreauth
 	s.authd.Size, s.authd.Depth, s.authd.Elements = int(l.StanzaS2S), l.Depth, l.Elements
 	return s

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/xmppd/xmppd/c2s"
 	"github.com/xmppd/xmppd/config"
 )
 
@@ -18,24 +17,31 @@ type listeners struct {
 	log *slog.Logger
 
 	mu   sync.Mutex
-	c2s  *c2s.Server // nil until serve: until then clients wait in the backlog
+	to   map[string]acceptor // by side, c2s and s2s; nil until serve: until then connections wait in the backlog
 	open map[string]*listener
 	wg   sync.WaitGroup
 }
 
 type listener struct {
 	net.Listener
-	option string // c2s.listen or c2s.listen_tls
+	option string // such as c2s.listen_tls
+}
+
+// acceptor is who takes what a socket brings.
+type acceptor interface {
+	Serve(l net.Listener, direct bool) error
 }
 
 // wanted lists the sockets that a configuration wants.
 func wanted(cfg *config.Config) map[string]listener {
 	w := map[string]listener{}
-	for _, a := range cfg.C2S.Listen {
-		w["c2s.listen "+a] = listener{option: "c2s.listen"}
-	}
-	for _, a := range cfg.C2S.ListenTLS {
-		w["c2s.listen_tls "+a] = listener{option: "c2s.listen_tls"}
+	for option, addrs := range map[string][]string{
+		"c2s.listen": cfg.C2S.Listen, "c2s.listen_tls": cfg.C2S.ListenTLS,
+		"s2s.listen": cfg.S2S.Listen, "s2s.listen_tls": cfg.S2S.ListenTLS,
+	} {
+		for _, a := range addrs {
+			w[option+" "+a] = listener{option: option}
+		}
 	}
 	return w
 }
@@ -78,7 +84,7 @@ func (ls *listeners) apply(cfg *config.Config) error {
 	}
 	for key, l := range fresh {
 		ls.open[key] = l
-		if ls.c2s != nil {
+		if ls.to != nil {
 			ls.accept(l)
 		}
 	}
@@ -86,10 +92,10 @@ func (ls *listeners) apply(cfg *config.Config) error {
 }
 
 // serve begins to accept connections.
-func (ls *listeners) serve(s *c2s.Server) {
+func (ls *listeners) serve(to map[string]acceptor) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ls.c2s = s
+	ls.to = to
 	for _, l := range ls.open {
 		ls.accept(l)
 	}
@@ -97,8 +103,9 @@ func (ls *listeners) serve(s *c2s.Server) {
 
 // accept serves a socket until it is closed. The caller holds mu.
 func (ls *listeners) accept(l *listener) {
-	s := ls.c2s
-	ls.wg.Go(func() { s.Serve(l.Listener, l.option == "c2s.listen_tls") })
+	side, option, _ := strings.Cut(l.option, ".")
+	s := ls.to[side]
+	ls.wg.Go(func() { s.Serve(l.Listener, option == "listen_tls") })
 }
 
 // close closes all sockets.
@@ -128,6 +135,18 @@ func listenOn(addr string) (net.Listener, error) {
 		return nil, errNoIPv6
 	}
 	return nil, err
+}
+
+// own returns the addresses of the sockets for other servers.
+func (ls *listeners) own() (out []net.Addr) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.open {
+		if strings.HasPrefix(l.option, "s2s.") {
+			out = append(out, l.Addr())
+		}
+	}
+	return out
 }
 
 // addrs returns the addresses of an option's sockets, with the ports that the system picked.

@@ -54,6 +54,10 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 	if err := checkDHParam(cfg); err != nil {
 		return nil, badRequest(err.Error())
 	}
+	verifier, err := newVerifier(cfg)
+	if err != nil {
+		return nil, badRequest(err.Error())
+	}
 	rep := &reloadReport{DryRun: dry, Keys: []keyChange{}, Modules: []moduleChange{}}
 	for _, d := range config.Diff(old, cfg) {
 		rep.Keys = append(rep.Keys, keyChange{d.Key, d.Old, d.New, d.Takes})
@@ -83,6 +87,7 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 	s.accounts.SetOptions(authOptions(cfg, s.keys))
 	s.throttle.SetLimits(throttleLimits(cfg))
 	s.c2s.Reload(cfg)
+	s.s2s.Reload(cfg, s.newDialer(cfg), verifier)
 	if s.level != nil {
 		s.level.UnmarshalText([]byte(cfg.General.LogLevel))
 	}

@@ -78,9 +78,15 @@ func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger, leve
 		return nil, err
 	}
 	s.c2s = c2s.New(c2s.Options{
-		Config: cfg, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret, TLS: s.tlsConfig, Log: log,
+		Config: cfg, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret, TLS: s.tlsConfig("xmpp-client"),
+		Log: log,
 	})
-	ls.serve(s.c2s)
+	if err := s.openPeers(cfg); err != nil {
+		ls.close()
+		s.close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	ls.serve(map[string]acceptor{"c2s": s.c2s, "s2s": s.s2s})
 	return s, nil
 }
 
@@ -109,6 +115,7 @@ func (s *server) serve(ctx context.Context) error {
 	s.certProblems()
 	s.welcome(ctx, cfg)
 	s.log.Info("ready", "c2s", s.listeners.addrs("c2s.listen", cfg.C2S.Listen), "c2s_tls", s.listeners.addrs("c2s.listen_tls", cfg.C2S.ListenTLS),
+		"s2s", s.listeners.addrs("s2s.listen", cfg.S2S.Listen), "s2s_tls", s.listeners.addrs("s2s.listen_tls", cfg.S2S.ListenTLS),
 		"hosts", cfg.General.Hosts, "pid", os.Getpid())
 	for {
 		select {
@@ -138,8 +145,12 @@ func (s *server) shutdown() error {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	s.s2s.Drain() // while senders are there to be told
 	if err := s.c2s.Shutdown(ctx); err != nil {
 		s.log.Warn("not all clients were waited for", "err", err)
+	}
+	if err := s.s2s.Shutdown(ctx); err != nil { // other servers know by now who has left
+		s.log.Warn("not all servers were waited for", "err", err)
 	}
 	s.listeners.wg.Wait()
 	err := s.close(ctx)
@@ -157,9 +168,6 @@ func (s *server) welcome(ctx context.Context, cfg *config.Config) {
 	}
 	if cfg.TLS.DHParam != "" {
 		s.log.Warn("tls.dhparam is sound and unused: Go offers no finite-field DHE (RFC 9325 §4.1 advises against it); ECDHE is used")
-	}
-	if len(cfg.S2S.Listen)+len(cfg.S2S.ListenTLS) > 0 {
-		s.log.Info("this version does not talk to other servers: [s2s] is checked and has no effect, nothing listens on its addresses")
 	}
 	for _, host := range cfg.General.Hosts {
 		empty := true

@@ -17,6 +17,7 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/all"
 	"github.com/xmppd/xmppd/router"
+	"github.com/xmppd/xmppd/s2s"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/bolt"
@@ -44,6 +45,8 @@ type server struct {
 	router   *router.Router
 	loader   *modules.Loader
 	c2s      *c2s.Server
+	s2s      *s2s.Server
+	peers    peers
 
 	reloading sync.Mutex // one reload at a time
 	listeners *listeners
@@ -98,7 +101,8 @@ func (s *server) open(ctx context.Context, cfg *config.Config, dir string) (err 
 			}
 			return nil
 		},
-		Log: s.log,
+		Peers: &s.peers,
+		Log:   s.log,
 	})
 	s.loader = modules.NewLoader(all.Modules, modules.Env{
 		Log: s.log, Router: s.router, Store: s.store, Users: s.users,
@@ -165,12 +169,14 @@ func certOptions(cfg *config.Config, log *slog.Logger) stream.CertOptions {
 	}
 }
 
-// tlsConfig returns the configuration of a client's handshake.
-func (s *server) tlsConfig(host string, direct bool) *tls.Config {
-	cfg := s.config()
-	return stream.ServerTLS(stream.TLSOptions{
-		Profile: cfg.TLS.Profile, Curves: cfg.TLS.Curves, Certificates: s.certs, Host: host, Direct: direct, ALPN: "xmpp-client",
-	})
+// tlsConfig returns how the configuration of a handshake is made, for who speaks the protocol that direct TLS names.
+func (s *server) tlsConfig(alpn string) func(host string, direct bool) *tls.Config {
+	return func(host string, direct bool) *tls.Config {
+		cfg := s.config()
+		return stream.ServerTLS(stream.TLSOptions{
+			Profile: cfg.TLS.Profile, Curves: cfg.TLS.Curves, Certificates: s.certs, Host: host, Direct: direct, ALPN: alpn,
+		})
+	}
 }
 
 // close stops the modules and closes the storage. Streams are ended by then.
