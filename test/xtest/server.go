@@ -29,9 +29,15 @@ var (
 	buildErr  error
 )
 
+// BinaryEnv names a binary that is built already, for a test that runs itself again elsewhere.
+const BinaryEnv = "XMPPD_TEST_BINARY"
+
 // Binary builds cmd/xmppd once per test process and returns its path.
 func Binary(t testing.TB) string {
 	t.Helper()
+	if built := os.Getenv(BinaryEnv); built != "" {
+		return built
+	}
 	buildOnce.Do(func() {
 		dir, err := os.MkdirTemp("", "xmppd-test-")
 		if err != nil {
@@ -80,6 +86,8 @@ type Server struct {
 	Hosts   []string
 	C2S     string // address of the STARTTLS port
 	C2STLS  string // address of the direct TLS port
+	S2S     string // address of the STARTTLS port for servers, where Options.S2S has one
+	S2STLS  string // address of the direct TLS port for servers, likewise
 	cmd     *exec.Cmd
 	mu      sync.Mutex
 	log     bytes.Buffer
@@ -94,6 +102,7 @@ type Options struct {
 	Extra    string           // TOML appended to the file
 	Limits   string           // lines of [limits]
 	C2S      string           // lines of [c2s] beyond the addresses
+	S2S      string           // lines of [s2s]; empty: no listener
 	TLS      string           // lines of [tls]
 	Env      []string         // further environment
 	LogLevel string           // debug where empty, so that leaks of secrets show
@@ -112,6 +121,9 @@ func New(t testing.TB, o Options) *Server {
 	}
 	if o.LogLevel == "" {
 		o.LogLevel = "debug"
+	}
+	if o.S2S == "" {
+		o.S2S = "listen = []"
 	}
 	s := &Server{t: t, Dir: t.TempDir(), Hosts: o.Hosts}
 	if err := os.Chmod(s.Dir, 0o700); err != nil {
@@ -133,13 +145,13 @@ listen_tls = ["127.0.0.1:0"]
 %s
 
 [s2s]
-listen = []
+%s
 
 [limits]
 %s
 
 %s
-`, hosts, o.LogLevel, o.TLS, o.C2S, o.Limits, o.Extra)
+`, hosts, o.LogLevel, o.TLS, o.C2S, o.S2S, o.Limits, o.Extra)
 	if err := os.WriteFile(s.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -203,13 +215,14 @@ func (s *Server) readLog(f *os.File, ready, done chan struct{}) {
 			Msg    string
 			C2S    []string
 			C2STLS []string `json:"c2s_tls"`
+			S2S    []string
+			S2STLS []string `json:"s2s_tls"`
 		}
 		if json.Unmarshal(sc.Bytes(), &line) == nil && line.Msg == "ready" {
-			if len(line.C2S) > 0 {
-				s.C2S = line.C2S[0]
-			}
-			if len(line.C2STLS) > 0 {
-				s.C2STLS = line.C2STLS[0]
+			for at, list := range map[*string][]string{&s.C2S: line.C2S, &s.C2STLS: line.C2STLS, &s.S2S: line.S2S, &s.S2STLS: line.S2STLS} {
+				if len(list) > 0 {
+					*at = list[0]
+				}
 			}
 			once.Do(func() { close(ready) })
 		}
