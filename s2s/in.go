@@ -53,7 +53,7 @@ func (l *link) accept() error {
 	if !l.needTLS() {
 		l.until(time.Duration(l.set.LoginTimeout)) // no handshake need come
 	}
-	return l.queue(l.appendFeatures)
+	return l.say(string(l.features()))
 }
 
 // acceptHeader checks what the other server says of the two ends of the stream.
@@ -104,9 +104,9 @@ func badCertificate(err error) *stream.Error {
 // needTLS tells whether the other server must use TLS. Where it has not said who it is, the rule for all holds.
 func (l *link) needTLS() bool { return l.srv.settings.Load().policy.NeedTLS(l.local, l.remote) }
 
-// appendFeatures appends what may be negotiated in this state of the stream.
-func (l *link) appendFeatures(dst []byte) []byte {
-	dst = append(dst, "<stream:features>"...)
+// features is what may be negotiated in this state of the stream.
+func (l *link) features() []byte {
+	dst := []byte("<stream:features>")
 	if l.state&(stream.Secure|stream.Authenticated) == 0 && l.srv.o.TLS != nil {
 		dst = append(dst, "<starttls xmlns='"+stanza.NSTLS+"'>"...)
 		if l.needTLS() {

@@ -1,0 +1,86 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/xmppd/xmppd/test/xtest"
+)
+
+// federation is two servers that find each other by DNS, a.test and b.test, with alice and bob.
+type federation struct {
+	a, b *xtest.Server
+	dns  *xtest.DNS
+}
+
+// federate starts them. more are lines of [s2s] of both; direct: by direct TLS (XEP-0368); certified: with certificates that
+// both trust.
+func federate(t *testing.T, more string, direct, certified bool) *federation {
+	t.Helper()
+	f := &federation{dns: xtest.NewDNS(t)}
+	ca := xtest.NewCA(t)
+	start := func(host, user string) *xtest.Server {
+		o := xtest.Options{
+			Hosts: []string{host},
+			S2S:   fmt.Sprintf("listen = ['127.0.0.1:0']\nlisten_tls = ['127.0.0.1:0']\ndns_server = %q\n%s", f.dns.Addr, more),
+			TLS:   fmt.Sprintf("trusted_ca_file = %q", ca.File(t)),
+			CA:    ca,
+		}
+		if certified {
+			o.Certs = map[string]*xtest.Pair{host: ca.Issue(t, xtest.Issue{Names: []string{host}})}
+		}
+		s := xtest.New(t, o)
+		s.AddUser(user+"@"+host, xtest.Password)
+		service, addr := "_xmpp-server._tcp.", s.S2S
+		if direct {
+			service, addr = "_xmpps-server._tcp.", s.S2STLS
+		}
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := strconv.Atoi(port)
+		f.dns.SRV(service+host, 0, 0, uint16(n), "xmpp."+host)
+		f.dns.Address("xmpp."+host, "127.0.0.1")
+		return s
+	}
+	f.a, f.b = start("a.test", "alice"), start("b.test", "bob")
+	return f
+}
+
+// Messages go both ways, in order, whatever proves the servers to each other, and the log says which.
+func TestFederation(t *testing.T) {
+	for name, c := range map[string]struct {
+		more              string
+		direct, certified bool
+		method            string
+	}{
+		"certificates": {"", false, true, "EXTERNAL"},
+		"direct TLS":   {"", true, true, "EXTERNAL"},
+		"dialback":     {"secure_auth = false", false, false, "dialback"},
+		"in clear":     {"secure_auth = false\nrequire_encryption = false", false, false, "dialback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := federate(t, c.more, c.direct, c.certified)
+			alice, bob := f.a.Online(t, "alice@a.test/x"), f.b.Online(t, "bob@b.test/y")
+			for i := range 20 {
+				alice.Send("<message to='bob@b.test/y' type='chat' id='m%d'><body>hello</body></message>", i)
+			}
+			for i := range 20 {
+				bob.Want("<message type='chat' from='alice@a.test/x' id='m%d'><body>hello</body></message>", i)
+			}
+			bob.Send("<message to='alice@a.test' type='chat' id='n'><body>you too</body></message>")
+			alice.Want("<message type='chat' from='bob@b.test/y' id='n'><body>you too</body></message>")
+			alice.Send("<iq type='get' to='b.test' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+			alice.Want("<iq type='result' from='b.test' id='p'/>")
+			alice.Send("<message to='nobody@b.test' type='chat' id='e'><body>?</body></message>")
+			alice.Want("<message type='error' from='nobody@b.test' id='e'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+			if log := f.b.Log(); !strings.Contains(log, fmt.Sprintf(`"peer":"a.test","method":%q`, c.method)) {
+				t.Errorf("b.test does not say that a.test has proved who it is by %s", c.method)
+			}
+		})
+	}
+}
