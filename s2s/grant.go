@@ -124,7 +124,9 @@ func (l *link) reconsider(p *Policy) {
 }
 
 // certificate returns what is wrong with the other end's certificate as that of a domain; nil: nothing.
-func (l *link) certificate(domain string) error { return l.srv.settings.Load().verifier.Check(l.sc.TLS(), domain) }
+func (l *link) certificate(domain string) error {
+	return l.srv.settings.Load().verifier.Check(l.sc.TLS(), domain)
+}
 
 // hosted tells whether a domain is ours.
 func (s *server) hosted(domain string) bool { return s.o.Router.Served(domain) }

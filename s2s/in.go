@@ -46,7 +46,8 @@ func (l *link) accept() error {
 	if se != nil {
 		return se
 	}
-	l.lang, l.local, l.remote = h.Lang, h.To.Domain(), h.From.Domain()
+	l.lang = h.Lang
+	l.name(pair{h.To.Domain(), h.From.Domain()})
 	if se := l.acceptCertificate(); se != nil {
 		return se
 	}
@@ -54,6 +55,12 @@ func (l *link) accept() error {
 		l.until(time.Duration(l.set.LoginTimeout)) // no handshake need come
 	}
 	return l.say(string(l.features()))
+}
+
+// name says which domains the stream's header names.
+func (l *link) name(k pair) {
+	l.local, l.remote = k.local, k.remote
+	l.ends.Store(&k)
 }
 
 // acceptHeader checks what the other server says of the two ends of the stream.

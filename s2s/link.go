@@ -42,6 +42,7 @@ type link struct {
 	ctx     context.Context // carries batch
 	pkt     modules.Packet  // of the stanza being handled
 
+	ends   atomic.Pointer[pair] // local and remote, for others to see
 	grants atomic.Pointer[[]*grant]
 	bidi   atomic.Bool // stanzas go both ways (XEP-0288)
 	used   atomic.Bool // a stanza has gone either way since the last look (idle.go)

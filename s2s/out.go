@@ -80,7 +80,8 @@ func (s *server) visit(ctx context.Context, k pair, fn func(context.Context, *li
 			return fail("the server is stopping", errLeaving)
 		}
 		l := s.newLink(d.Conn, s.settings.Load(), true)
-		l.local, l.remote, l.direct = k.local, k.remote, d.Target.Direct
+		l.direct = d.Target.Direct
+		l.name(k)
 		last = l.initiate(ctx, k)
 		if last == nil {
 			last = fn(ctx, l)

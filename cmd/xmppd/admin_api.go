@@ -185,6 +185,23 @@ type sessionInfo struct {
 	Hibernated bool      `json:"hibernated"`
 	Waiting    int       `json:"bytes_waiting"`
 	Unacked    int       `json:"stanzas_unacknowledged"`
+	// Peer is set where it is another server's stream and no client's session; JID is its domain then.
+	Peer *peerInfo `json:"peer,omitempty"`
+}
+
+// peerInfo is what is to be said of another server's stream alone.
+type peerInfo struct {
+	Direction string     `json:"direction"` // in: the other server opened it; out: this one did
+	BothWays  bool       `json:"both_ways"` // stanzas go in both directions (XEP-0288)
+	Pairs     []peerPair `json:"pairs"`
+}
+
+// peerPair is a pair of domains that a stream carries stanzas for, and how the other server has proved to be its own.
+type peerPair struct {
+	Local  string    `json:"local"`
+	Remote string    `json:"remote"`
+	Method string    `json:"method"`
+	Since  time.Time `json:"since"`
 }
 
 func (s *server) apiSessions(r *http.Request, _ struct{}) ([]sessionInfo, error) {
@@ -205,7 +222,7 @@ func (s *server) apiSessions(r *http.Request, _ struct{}) ([]sessionInfo, error)
 		}
 		out = append(out, si)
 	})
-	return out, nil
+	return append(out, s.peerSessions(want)...), nil
 }
 
 // eachSession visits the sessions of all hosts whose full JID, bare JID, host or id is want; all where want is empty.
@@ -226,13 +243,14 @@ func (s *server) apiCloseSessions(_ *http.Request, in struct {
 	Text string `json:"text"`
 }) (map[string]int, error) {
 	if in.JID == "" {
-		return nil, badRequest("which session? a full JID, an account, a host or a session's id")
+		return nil, badRequest("which session? a full JID, an account, a host, another server's domain, or an id")
 	}
 	n := 0
 	s.eachSession(in.JID, func(ses modules.Session) {
 		n++
 		ses.Close(&stream.Error{Condition: "reset", Text: in.Text}) // RFC 6120 §4.9.3.16
 	})
+	n += s.closePeers(in.JID, in.Text)
 	return map[string]int{"closed": n}, nil
 }
 

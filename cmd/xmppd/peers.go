@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/s2s"
 	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
 )
 
 // peers is what the router has for other servers. It is empty while modules start, and where commands use a server that does
@@ -58,4 +60,57 @@ func (s *server) clientTLS(local, remote string, direct bool) *tls.Config {
 	return s2s.ClientTLS(s2s.ClientTLSOptions{
 		Profile: cfg.TLS.Profile, Curves: cfg.TLS.Curves, Certificates: s.certs, Local: local, Domain: remote, Direct: direct,
 	})
+}
+
+// peerSessions lists the streams of other servers as `session list` shows them.
+func (s *server) peerSessions(want string) (out []sessionInfo) {
+	if s.s2s == nil {
+		return nil
+	}
+	for _, in := range s.s2s.Streams(want) {
+		p := &peerInfo{Direction: "in", BothWays: in.Both, Pairs: []peerPair{}}
+		if in.Out {
+			p.Direction = "out"
+		}
+		si := sessionInfo{ID: in.ID, JID: in.Remote, Address: in.Address.String(), TLS: "none", Started: in.Started, LastIn: in.LastIn,
+			SM: in.SM, Waiting: in.Waiting, Unacked: in.Unacked, Peer: p}
+		if in.TLS != nil {
+			si.TLS = stream.TLSVersionName(in.TLS.Version)
+		}
+		for i, pair := range in.Pairs {
+			p.Pairs = append(p.Pairs, peerPair(pair))
+			if i == 0 {
+				si.JID, si.Mechanism = pair.Remote, pair.Method
+			}
+		}
+		out = append(out, si)
+	}
+	return out
+}
+
+// closePeers ends the streams of another server's domain, or the one of an id.
+func (s *server) closePeers(which, text string) int {
+	if s.s2s == nil {
+		return 0
+	}
+	return s.s2s.Close(which, &stream.Error{Condition: "reset", Text: text}) // RFC 6120 §4.9.3.16
+}
+
+// describe says in words what a stream carries.
+func (p *peerInfo) describe() string {
+	if len(p.Pairs) == 0 {
+		return p.Direction + ", not authenticated"
+	}
+	words := make([]string, 0, len(p.Pairs))
+	for _, k := range p.Pairs {
+		from, to, arrow := k.Remote, k.Local, " -> "
+		if p.Direction == "out" {
+			from, to = to, from
+		}
+		if p.BothWays {
+			arrow = " <-> "
+		}
+		words = append(words, from+arrow+to)
+	}
+	return p.Direction + ": " + strings.Join(words, ", ")
 }

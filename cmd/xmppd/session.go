@@ -11,10 +11,10 @@ import (
 var sessionCommand = &command{
 	name: "session", args: "list|close [JID]",
 	summary: "show and end sessions",
-	help: `Shows who is connected to the running server, or ends sessions.
+	help: `Shows who is connected to the running server, or ends sessions: clients, and other servers.
 
-  list [JID|HOST]   all sessions, or those of an account, a full JID or a host
-  close JID|ID      end the sessions of an account, a full JID, a host or a session's id
+  list [JID|HOST]   all, or those of an account, a full JID, a host, or another server's domain
+  close JID|ID      end those of an account, a full JID, a host, another server's domain, or of an id
 
 example: xmppd session list you@example.com`,
 	run: runSession,
@@ -29,7 +29,7 @@ func runSession(ctx context.Context, c *call) error {
 	case c.args[0] == "list" && len(c.args) <= 2:
 	case c.args[0] == "close" && len(c.args) == 2:
 	case c.args[0] == "close":
-		return usageError("close takes one JID or session id")
+		return usageError("close takes one JID, domain or id")
 	default:
 		return usageError("it is list [JID] or close JID")
 	}
@@ -74,6 +74,9 @@ func runSession(ctx context.Context, c *call) error {
 		}
 		if s.Inactive {
 			state += ", inactive"
+		}
+		if s.Peer != nil {
+			state = s.Peer.describe()
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.JID, s.Address, s.TLS, s.Mechanism, time.Since(s.Started).Round(time.Second), state)
 	}
