@@ -269,7 +269,7 @@ func (l *link) dialbackAnswer(name string, k pair, id string) (typ string, cond 
 
 // verify asks the authoritative server of a domain whether a key is its own (XEP-0220 §2.3.1), on a connection of its own,
 // as §2.2 allows: what goes wrong there concerns nobody else.
-func (s *server) verify(k pair, id, key string) error {
+func (s *engine) verify(k pair, id, key string) error {
 	ctx, cancel := s.within(time.Duration(s.settings.Load().DialbackTimeout))
 	defer cancel()
 	return s.visit(ctx, k, func(ctx context.Context, l *link) error {

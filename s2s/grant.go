@@ -129,7 +129,7 @@ func (l *link) certificate(domain string) error {
 }
 
 // hosted tells whether a domain is ours.
-func (s *server) hosted(domain string) bool { return s.o.Router.Served(domain) }
+func (s *engine) hosted(domain string) bool { return s.o.Router.Served(domain) }
 
 // domainOf reads an address that has to be a domain's.
 func domainOf(st *stanza.Stanza, attr string) (string, bool) {

@@ -21,7 +21,7 @@ import (
 
 // link is one connection with another server.
 type link struct {
-	srv     *server
+	srv     *engine
 	set     *settings
 	sc      *stream.Conn
 	id      uint64
@@ -54,7 +54,7 @@ type link struct {
 	sm      *sm // nil unless XEP-0198 is on
 }
 
-func (s *server) newLink(nc net.Conn, set *settings, out bool) *link {
+func (s *engine) newLink(nc net.Conn, set *settings, out bool) *link {
 	accept.Tune(nc)
 	l := &link{srv: s, set: set, id: s.seq.Add(1), out: out, started: time.Now(), sc: stream.NewConn(nc, set.stream())}
 	l.ctx = stream.WithBatch(s.ctx, &l.batch)
@@ -147,7 +147,7 @@ func (l *link) panicked(r any) error {
 	return &stream.Error{Condition: "internal-server-error"} // RFC 6120 §4.9.3.8
 }
 
-func (s *server) panicked(log *slog.Logger, r any) {
+func (s *engine) panicked(log *slog.Logger, r any) {
 	s.panics.Add(1)
 	log.Error("stream ended by a mistake of the server", "what", stream.Panic(r), "stack", string(debug.Stack()))
 }

@@ -26,7 +26,7 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 }
 
 // accept takes over one connection. It returns false where the address has enough of them.
-func (s *server) accept(nc net.Conn, direct bool) bool {
+func (s *engine) accept(nc net.Conn, direct bool) bool {
 	set := s.settings.Load()
 	from := accept.Visitor(nc.RemoteAddr())
 	if !s.gate.Admit(from, accept.Limits{PerAddress: set.ConnsPerAddress, PerMinute: set.ConnsPerMinute}, time.Now()) {

@@ -50,7 +50,7 @@ const maxTargets = 4
 
 // open opens a stream to another server and proves who we are. It returns a link that is ready for stanzas and that
 // nobody reads yet.
-func (s *server) open(ctx context.Context, k pair) (ready *link, err error) {
+func (s *engine) open(ctx context.Context, k pair) (ready *link, err error) {
 	err = s.visit(ctx, k, func(ctx context.Context, l *link) error {
 		if err := l.authenticate(ctx, k); err != nil {
 			return err
@@ -63,7 +63,7 @@ func (s *server) open(ctx context.Context, k pair) (ready *link, err error) {
 
 // visit connects to a domain's servers, one after the other, until with one of them TLS and features are as the policy
 // wants them and fn succeeds. fn keeps the link by storing it; else it is closed.
-func (s *server) visit(ctx context.Context, k pair, fn func(context.Context, *link) error) error {
+func (s *engine) visit(ctx context.Context, k pair, fn func(context.Context, *link) error) error {
 	tried := map[Target]bool{}
 	var last error
 	for range maxTargets {
@@ -273,4 +273,4 @@ func (l *link) broken(err error) error {
 }
 
 // openTime bounds the opening of a stream, with all that it takes.
-func (s *server) openTime() time.Duration { return time.Duration(s.settings.Load().LoginTimeout) }
+func (s *engine) openTime() time.Duration { return time.Duration(s.settings.Load().LoginTimeout) }

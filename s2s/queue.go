@@ -42,7 +42,7 @@ func (rs *routes) all() []*route {
 }
 
 // add returns the route of a pair, a new one where there is none, or nil where there are too many.
-func (rs *routes) add(s *server, k pair, limit int) *route {
+func (rs *routes) add(s *engine, k pair, limit int) *route {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r := rs.m[k]
@@ -60,7 +60,7 @@ func (rs *routes) add(s *server, k pair, limit int) *route {
 // is sent again on the next stream, so it may arrive twice but is not lost, or its sender learns within limits.s2s_queue_time
 // that it may be. Where it does not, what was written when a stream breaks may be lost.
 type route struct {
-	srv *server
+	srv *engine
 	pair
 	allowed atomic.Pointer[Policy] // the policy that has allowed the pair
 
@@ -99,7 +99,7 @@ func (s *Server) Send(ctx context.Context, p *modules.Packet) error {
 			if !set.policy.Allows(k.local, k.remote) {
 				return errRestricted
 			}
-			if r = s.routes.add(&s.server, k, set.S2SRoutes); r == nil {
+			if r = s.routes.add(&s.engine, k, set.S2SRoutes); r == nil {
 				return errCrowded
 			}
 		}
@@ -288,8 +288,8 @@ func (r *route) dialLink() (l *link, err error) {
 const (
 	firstWait = time.Second
 	longWait  = 5 * time.Minute
-	// remember is how long after that a failure still counts.
-	remember = 5 * time.Minute
+	// failMemory is how long after that a failure still counts.
+	failMemory = 5 * time.Minute
 	// standing is how long a stream must have stood for what went wrong before to be forgotten.
 	standing = time.Minute
 )
@@ -352,7 +352,7 @@ func (r *route) take(fn func(*item) bool) (out []item) {
 func (r *route) schedule(wait time.Duration) {
 	r.stopTimer()
 	if len(r.queue) == 0 {
-		wait += remember
+		wait += failMemory
 	}
 	r.timer = time.AfterFunc(wait, r.wake)
 }
@@ -458,7 +458,7 @@ func (r *route) bounce(items []item, e *stanza.Error) {
 }
 
 // isDraining tells whether no stream is opened any more.
-func (s *server) isDraining() bool {
+func (s *engine) isDraining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining

@@ -5,7 +5,7 @@
 //   - A link is one connection with another server, whoever opened it. One goroutine reads it. A route is what this server
 //     has to say to one other domain in the name of one of its own: a queue, and the link that it goes out on.
 //   - Who may say what is known per link and pair of domains (RFC 6120 §8.1.2.2, XEP-0220 §1.1): a grant.
-//   - Lock order: route.mu, then server.mu or link.mu, then stream.Conn's own. None is held while hooks or the router run.
+//   - Lock order: route.mu, then engine.mu or link.mu, then stream.Conn's own. None is held while hooks or the router run.
 //   - No timer and no goroutine belongs to an idle link: time is kept by one read deadline (idle.go). A route that has failed
 //     has one timer, which ends its memory of that.
 package s2s
@@ -52,9 +52,9 @@ type Options struct {
 }
 
 // Server talks to other servers. It implements router.Peers.
-type Server struct{ server }
+type Server struct{ engine }
 
-type server struct {
+type engine struct {
 	o        Options
 	log      *slog.Logger
 	settings atomic.Pointer[settings]
@@ -93,7 +93,7 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{server{
+	s := &Server{engine{
 		o: o, log: o.Log, turns: accept.NewTurns(), verifying: make(chan struct{}, maxVerifying),
 		secret: o.Secret("dialback"), listeners: map[net.Listener]struct{}{}, links: map[*link]struct{}{},
 		back: map[pair]*link{}, streams: map[string]int{},
@@ -140,7 +140,7 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-func (s *server) all() []*link {
+func (s *engine) all() []*link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]*link, 0, len(s.links))
@@ -203,7 +203,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // track counts a goroutine that Shutdown waits for; false: too late, the server is stopping.
-func (s *server) track() bool {
+func (s *engine) track() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -214,6 +214,6 @@ func (s *server) track() bool {
 }
 
 // within bounds a step that others may stall. It ends when Shutdown begins, too.
-func (s *server) within(d time.Duration) (context.Context, context.CancelFunc) {
+func (s *engine) within(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.life, d)
 }
