@@ -161,11 +161,16 @@ func (l *link) judge(k pair, err error) {
 	switch {
 	case errors.Is(err, ErrNoServer):
 		cond = stanza.RemoteServerNotFound
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrDNS):
+		cond = connectionFailed
 	case errors.As(err, &f) && f.answer.Condition != stanza.RemoteServerTimeout:
 		cond = f.answer.Condition
 	}
 	l.reply("result", k, "", "error", cond)
 }
+
+// connectionFailed is a condition of XEP-0220 §2.4.2 that no other protocol has.
+const connectionFailed stanza.Condition = "remote-connection-failed"
 
 // admit lets stanzas of a pair pass and says so.
 func (l *link) admit(k pair, how string) error {

@@ -200,7 +200,7 @@ func (b *inbox) all() []string {
 // wait waits until n stanzas have arrived and returns all.
 func (b *inbox) wait(t testing.TB, n int) []string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		got := b.all()
 		if len(got) >= n {
 			return got

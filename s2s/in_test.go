@@ -13,7 +13,10 @@ import (
 
 func bubble(t *testing.T, fn func(t *testing.T)) {
 	t.Helper()
-	synctest.Test(t, fn)
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(5 * time.Second) }) // for connections that close in peace
+		fn(t)
+	})
 }
 
 // What a stream header may say (S07, S13).

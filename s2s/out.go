@@ -169,13 +169,14 @@ func (l *link) greet(k pair) (*features, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.sc.WriteHeader(stream.Header{From: local, To: remote, Lang: "en", Version: "1.0", Prefixes: prefixes})
+	// No xml:lang: it would be said of every stanza that has none of its own (RFC 6120 §8.1.5), and is not known of any.
+	l.sc.WriteHeader(stream.Header{From: local, To: remote, Version: "1.0", Prefixes: prefixes})
 	l.sc.Flush()
 	var h stream.Header
 	if err := l.sc.ReadHeader(&h); err != nil {
 		return nil, l.broken(err)
 	}
-	l.sid, l.lang = h.ID, h.Lang
+	l.sid = h.ID
 	st, err := l.next()
 	if err != nil {
 		return nil, err

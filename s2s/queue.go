@@ -135,7 +135,10 @@ func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (boo
 	if r.link == nil && !r.dialing && len(r.queue) == 0 && now.Before(r.until) {
 		return true, r.why
 	}
-	if len(r.queue) >= set.S2SQueue || r.size.Load() >= int64(set.S2SQueueSize) || r.srv.isDraining() && r.link == nil {
+	switch {
+	case r.link == nil && r.srv.isDraining():
+		return true, errLeaving
+	case len(r.queue) >= set.S2SQueue || r.size.Load() >= int64(set.S2SQueueSize):
 		return true, errCrowded
 	}
 	raw := st.Encode()
