@@ -174,13 +174,13 @@ const connectionFailed stanza.Condition = "remote-connection-failed"
 
 // admit lets stanzas of a pair pass and says so.
 func (l *link) admit(k pair, how string) error {
-	// First the answer, then what a link for both ways has to carry.
-	if err := l.reply("result", k, "", "valid", ""); err != nil {
-		return err
-	}
 	if se := l.allow(k, how); se != nil {
 		return se
 	}
+	if err := l.reply("result", k, "", "valid", ""); err != nil {
+		return err
+	}
+	l.share(k)
 	return nil
 }
 

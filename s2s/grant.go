@@ -41,7 +41,7 @@ func (l *link) knows(remote string) bool {
 // maxGrants bounds the pairs of one link.
 const maxGrants = 1000
 
-// allow makes a grant. It may be called from any goroutine.
+// allow makes a grant. It may be called from any goroutine, and comes before the other server is told.
 func (l *link) allow(k pair, how string) *stream.Error {
 	set := l.srv.settings.Load()
 	g := &grant{pair: k, how: how, cert: l.certificate(k.remote) == nil, since: time.Now()}
@@ -69,10 +69,6 @@ func (l *link) allow(k pair, how string) *stream.Error {
 	}
 	next := append(slices.Clone(old), g)
 	l.grants.Store(&next)
-	back := !l.out && l.bidi.Load()
-	if back && s.back[k] == nil {
-		s.back[k] = l
-	}
 	s.mu.Unlock()
 	if len(old) == 0 {
 		s.gate.LoggedIn(l)
@@ -85,12 +81,25 @@ func (l *link) allow(k pair, how string) *stream.Error {
 	}
 	s.log.Info("server authenticated", "id", l.ID(), "direction", direction, "host", k.local, "peer", k.remote, "method", how,
 		"tls", l.tlsVersion(), "remote", l.sc.RemoteAddr().String())
-	if back {
-		if r := s.routes.get(k); r != nil {
-			r.offer(l)
-		}
-	}
 	return nil
+}
+
+// share has a link that another server opened carry stanzas of ours, too, where it has asked for them (XEP-0288). It comes
+// after the other server was told that a pair is granted.
+func (l *link) share(k pair) {
+	if !l.bidi.Load() || l.out {
+		return
+	}
+	s := l.srv
+	s.mu.Lock()
+	_, here := s.links[l]
+	if here && s.back[k] == nil {
+		s.back[k] = l
+	}
+	s.mu.Unlock()
+	if r := s.routes.get(k); here && r != nil {
+		r.offer(l)
+	}
 }
 
 // The ways to prove who one is.

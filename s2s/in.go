@@ -54,7 +54,13 @@ func (l *link) accept() error {
 	if !l.needTLS() {
 		l.until(time.Duration(l.set.LoginTimeout)) // no handshake need come
 	}
-	return l.say(string(l.features()))
+	if err := l.say(string(l.features())); err != nil {
+		return err
+	}
+	if l.state&stream.Authenticated != 0 {
+		l.share(pair{l.local, l.remote})
+	}
+	return nil
 }
 
 // name says which domains the stream's header names.
