@@ -69,7 +69,7 @@ func (l *link) requested(k pair, key string) error {
 	s := l.srv
 	set := s.settings.Load()
 	refuse := func(c stanza.Condition, why string) error {
-		l.log().Info("dialback refused", "peer", k.remote, "why", why)
+		l.note("dialback refused", "domain", k.remote, "why", why)
 		return l.answerError("result", k, "", c)
 	}
 	switch {
@@ -147,7 +147,7 @@ func (l *link) judge(k pair, err error) {
 		}
 		return
 	}
-	l.log().Info("dialback failed", "peer", k.remote, "why", err.Error())
+	l.note("dialback failed", "domain", k.remote, "why", err.Error())
 	if errors.Is(err, errInvalid) {
 		// XEP-0220 §2.2.2: who claims what is not true is gone, unless the stream is good for something else.
 		l.reply("result", k, "", "invalid", "")

@@ -38,7 +38,7 @@ func (l *link) external(st *stanza.Stanza) error {
 		}
 	}
 	if err := l.certificate(l.remote); err != nil {
-		l.log().Info("server refused: its certificate is not valid for it", "why", err.Error())
+		l.note("server refused: its certificate is not valid for it", "why", err.Error())
 		return l.saslFailure("not-authorized", "")
 	}
 	if se := l.allow(pair{l.local, l.remote}, byExternal); se != nil {
@@ -81,7 +81,7 @@ func (l *link) saslFailure(condition, text string) error {
 	if err != nil {
 		return err
 	}
-	l.log().Info("server failed to authenticate", "method", byExternal, "condition", condition)
+	l.note("server failed to authenticate", "method", byExternal, "condition", condition)
 	if l.tries++; l.set.AuthTries > 0 && l.tries >= l.set.AuthTries {
 		return &stream.Error{Condition: "policy-violation", Text: "too many failures"}
 	}

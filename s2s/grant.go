@@ -127,7 +127,7 @@ func (l *link) reconsider(p *Policy) {
 		default:
 			continue
 		}
-		l.log().Info("stream ended: the new configuration does not allow it", "peer", g.remote)
+		l.log().Info("stream ended: the new configuration does not allow it", "domain", g.remote)
 		return
 	}
 }

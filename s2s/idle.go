@@ -20,6 +20,10 @@ func (l *link) silence(now time.Time) error {
 		l.sc.SetReadDeadline(m.due)
 		return nil
 	}
+	if m := l.sm; m != nil && m.len() > 0 {
+		l.sc.SetReadDeadline(now.Add(ackTime))
+		return l.ask()
+	}
 	if !l.used.Swap(false) {
 		return errClose
 	}

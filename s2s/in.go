@@ -98,7 +98,7 @@ func (l *link) acceptCertificate() *stream.Error {
 		return nil
 	}
 	if err := l.certificate(l.remote); err != nil {
-		l.log().Info("server refused: its certificate is not valid for it", "why", err.Error())
+		l.note("server refused: its certificate is not valid for it", "why", err.Error())
 		return badCertificate(err)
 	}
 	return nil

@@ -44,8 +44,9 @@ type link struct {
 
 	ends   atomic.Pointer[pair] // local and remote, for others to see
 	grants atomic.Pointer[[]*grant]
-	bidi   atomic.Bool // stanzas go both ways (XEP-0288)
-	used   atomic.Bool // a stanza has gone either way since the last look (idle.go)
+	bidi   atomic.Bool  // stanzas go both ways (XEP-0288)
+	told   atomic.Int32 // lines in the log that the other server has caused
+	used   atomic.Bool  // a stanza has gone either way since the last look (idle.go)
 
 	mu      sync.Mutex
 	closed  bool
@@ -256,13 +257,22 @@ func ending(err error) string {
 // log returns the logger of this link's lines.
 func (l *link) log() *slog.Logger {
 	log := l.srv.log.With("id", l.ID())
-	if l.local != "" {
-		log = log.With("host", l.local)
-	}
-	if l.remote != "" {
-		log = log.With("peer", l.remote)
+	if ends := l.ends.Load(); ends != nil {
+		log = log.With("host", ends.local, "peer", ends.remote)
 	}
 	return log.With("remote", l.sc.RemoteAddr().String())
+}
+
+// maxNotes is how many lines for the admin one link may cause.
+const maxNotes = 20
+
+// note logs what the other server has done wrong, as often as it is of use to the admin.
+func (l *link) note(msg string, args ...any) {
+	level := slog.LevelInfo
+	if l.told.Add(1) > maxNotes {
+		level = slog.LevelDebug
+	}
+	l.log().Log(context.Background(), level, msg, args...)
 }
 
 // queue sends something that is no stanza.

@@ -82,10 +82,7 @@ func (s *engine) visit(ctx context.Context, k pair, fn func(context.Context, *li
 		l := s.newLink(d.Conn, s.settings.Load(), true)
 		l.direct = d.Target.Direct
 		l.name(k)
-		last = l.initiate(ctx, k)
-		if last == nil {
-			last = fn(ctx, l)
-		}
+		last = l.attempt(ctx, k, fn)
 		if last == nil && len(*l.grants.Load()) > 0 {
 			return nil // it goes on
 		}
@@ -98,14 +95,30 @@ func (s *engine) visit(ctx context.Context, k pair, fn func(context.Context, *li
 	return last
 }
 
+// attempt brings a link to where fn does what it is for. A mistake of ours ends this link and nothing else.
+func (l *link) attempt(ctx context.Context, k pair, fn func(context.Context, *link) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = l.panicked(r)
+		}
+	}()
+	if err := l.initiate(ctx, k); err != nil {
+		return err
+	}
+	return fn(ctx, l)
+}
+
 // abandon ends a link that nobody reads.
 func (l *link) abandon(err error) {
 	defer l.srv.wg.Done()
 	l.leave()
 	var f *failure
+	var se *stream.Error
 	switch {
 	case errors.As(err, &f):
 		l.sc.CloseWith(f.tell)
+	case errors.As(err, &se):
+		l.sc.CloseWith(se)
 	case err == nil, errors.Is(err, errInvalid), errors.As(err, new(*theirError)):
 		l.sc.CloseWith(nil)
 	default:

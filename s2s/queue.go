@@ -177,7 +177,7 @@ func (r *route) offer(l *link) {
 	defer r.mu.Unlock()
 	if r.link == nil && !r.gone && l.join(r) {
 		r.attach(l)
-		r.pump(r.srv.ctx)
+		r.empty()
 	}
 }
 
@@ -193,6 +193,13 @@ func (r *route) stopTimer() {
 		r.timer.Stop()
 		r.timer = nil
 	}
+}
+
+// empty is pump for those who are in no reader's batch: all goes out at once. Under mu.
+func (r *route) empty() {
+	var batch stream.Batch
+	r.pump(stream.WithBatch(r.srv.ctx, &batch))
+	batch.Flush()
 }
 
 // pump sends what is queued, as far as the link takes it. Under mu.
@@ -237,7 +244,7 @@ func (r *route) await() {
 		defer r.mu.Unlock()
 		r.waiting = false
 		if err == nil && r.link == l {
-			r.pump(r.srv.ctx)
+			r.empty()
 		}
 	}()
 }
@@ -266,10 +273,14 @@ func (r *route) dial() {
 	if r.link == nil && !r.gone && l.join(r) {
 		r.attach(l)
 	}
+	mine := r.link == l
 	if r.link != nil {
-		r.pump(s.ctx)
+		r.empty()
 	}
 	r.mu.Unlock()
+	if !mine {
+		l.sc.CloseWith(nil) // the other server was faster (XEP-0288): one is enough
+	}
 	go l.run()
 }
 
@@ -282,6 +293,9 @@ func (r *route) dialLink() (l *link, err error) {
 			err = fail("a mistake of this server", stanza.Err(stanza.InternalServerError, ""))
 		}
 	}()
+	if !s.settings.Load().policy.Allows(r.local, r.remote) { // it has changed while something was waiting
+		return nil, &failure{why: "the policy forbids it", answer: errRestricted}
+	}
 	ctx, cancel := s.within(s.openTime())
 	defer cancel()
 	return s.open(ctx, r.pair)
@@ -312,8 +326,8 @@ func (r *route) failed(err error) {
 	if r.link == nil {
 		r.look()
 	}
-	if r.link != nil { // the other server was faster
-		r.pump(r.srv.ctx)
+	if r.link != nil { // the other server was faster (XEP-0288)
+		r.empty()
 		r.mu.Unlock()
 		return
 	}
@@ -321,7 +335,8 @@ func (r *route) failed(err error) {
 	r.fails++
 	wait := backOff(r.fails)
 	r.until, r.why = now.Add(wait), answer
-	left := r.take(func(it *item) bool { return !it.sent || r.late(it, now) || r.srv.isDraining() })
+	all := r.srv.isDraining() || answer == errRestricted
+	left := r.take(func(it *item) bool { return all || !it.sent || r.late(it, now) })
 	r.schedule(wait)
 	r.mu.Unlock()
 	r.srv.log.Info("no stream to another server", "host", r.local, "peer", r.remote, "why", err.Error(), "stanzas_returned", len(left),
@@ -403,7 +418,7 @@ func (r *route) lost(l *link, unacked []item) {
 	var left []item
 	switch {
 	case r.link != nil:
-		r.pump(r.srv.ctx)
+		r.empty()
 	case r.dialing, r.gone:
 	case r.srv.isDraining():
 		left = r.take(func(*item) bool { return true })

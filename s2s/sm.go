@@ -2,6 +2,7 @@ package s2s
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -129,6 +130,18 @@ func (l *link) putManaged(ctx context.Context, r *route, it item) error {
 	return nil
 }
 
+// ask requests an acknowledgement. Where there is no room for it now, the next stanza brings it. Under mu.
+func (l *link) ask() error {
+	switch err := l.say(ackRequest); {
+	case errors.Is(err, stream.ErrSlow):
+		return nil
+	case err != nil:
+		return err
+	}
+	l.asked()
+	return nil
+}
+
 // asked notes that a request to acknowledge is on its way. Under mu.
 func (l *link) asked() {
 	l.sm.asked = true
@@ -199,8 +212,7 @@ func (l *link) acknowledged(st *stanza.Stanza) error {
 	m.drop(int(n))
 	m.asked = false
 	if m.len() > 0 {
-		l.asked()
-		return l.say(ackRequest)
+		return l.ask()
 	}
 	if m.empty != nil {
 		close(m.empty)

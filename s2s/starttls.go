@@ -47,7 +47,7 @@ func (l *link) handshake() error {
 	ctx, cancel := context.WithDeadline(l.srv.ctx, deadline)
 	defer cancel()
 	if err := l.sc.StartTLS(ctx, cfg); err != nil {
-		l.log().Info("TLS handshake failed", "err", err)
+		l.log().Debug("TLS handshake failed", "err", err)
 		return errAborted
 	}
 	l.state |= stream.Secure
