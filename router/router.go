@@ -116,7 +116,7 @@ func (r *Router) toPeer(ctx context.Context, hs *hosts, p *modules.Packet) {
 		}
 	}
 	if r.o.Peers == nil {
-		r.Bounce(ctx, p, stanza.Err(stanza.RemoteServerNotFound, "this server does not talk to other servers"))
+		r.Bounce(ctx, p, stanza.Err(stanza.RemoteServerNotFound, ""))
 		return
 	}
 	if err := r.o.Peers.Send(ctx, p); err != nil {

@@ -163,7 +163,8 @@ type late struct{ *Server }
 type inbox struct {
 	mu     sync.Mutex
 	got    []string
-	refuse error // what FromPeer says
+	refuse error  // what FromPeer says
+	take   func() // where set, is called for what arrives, which is not kept
 }
 
 func (b *inbox) info() modules.Info {
@@ -178,6 +179,10 @@ func (b *inbox) Start(_ context.Context, h *modules.Host) error {
 		return b.refuse
 	})
 	keep := func(_ context.Context, p *modules.Packet) error {
+		if b.take != nil {
+			b.take()
+			return modules.Done
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.got = append(b.got, string(p.Stanza.AppendTo(nil)))
