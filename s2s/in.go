@@ -3,6 +3,7 @@ package s2s
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -138,6 +139,8 @@ func (l *link) features() []byte {
 	}
 	if l.state&stream.Authenticated != 0 {
 		dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"...) // XEP-0198 §2
+		dst = fmt.Appendf(dst, "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>%d</max-bytes><idle-seconds>%d</idle-seconds></limits>",
+			l.set.StanzaS2S, int(time.Duration(l.set.IdleTimeoutS2S).Seconds())) // XEP-0478 §3
 	}
 	return append(dst, "</stream:features>"...)
 }

@@ -69,7 +69,7 @@ func TestFeatures(t *testing.T) {
 		check(p, "from='b.test'", external)
 		p.external("=")
 		p.want("<success *")
-		check(p, "from='b.test'", "<stream:features><dialback *><sm xmlns='urn:xmpp:sm:3'/></stream:features>")
+		check(p, "from='b.test'", "<stream:features><dialback *><sm xmlns='urn:xmpp:sm:3'/><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>524288</max-bytes><idle-seconds>600</idle-seconds></limits></stream:features>")
 
 		p = r.stranger()
 		check(p, "", open)

@@ -79,6 +79,16 @@ var core = []modules.Info{
 		{Number: 388, Version: "1.0.4"},
 		{Number: 480, Version: "0.2.0", Note: "the tasks of SCRAM; not for SHA-1"},
 	}},
+	{Name: "s2s", RFCs: []string{"RFC 6120 §3 to §6, §8.1, §10.4"}, XEPs: []modules.XEP{
+		{Number: 178, Version: "1.2", Note: "between servers; the authorization identity is always sent, and may be empty or missing"},
+		{Number: 185, Version: "1.0"},
+		{Number: 198, Version: "1.6.3", Note: "between servers without resumption: what was not acknowledged is sent again on the next stream"},
+		{Number: 220, Version: "1.1.1", Note: "one stream for each pair of domains that this server sends for: other servers may multiplex, it does not"},
+		{Number: 288, Version: "1.0.1", Note: "on a stream that another server opened, stanzas go back for the pairs that it has proved"},
+		{Number: 344, Version: "0.4", Note: "a valid certificate makes the key needless; certificates are not compared with those of DNS (DANE, POSH)"},
+		{Number: 368, Version: "1.1.0", Note: "both as who connects and as who listens"},
+		{Number: 478, Version: "0.2.0"},
+	}},
 }
 
 // comments reads the text over each field of the struct Hooks.
