@@ -56,11 +56,10 @@ func newLane(t testing.TB, features string) *lane {
 	})
 	l.r.send("alice@a.test", "bob@b.test", "first")
 	l.route = l.r.srv.routes.get(pair{"a.test", "b.test"})
-	for up := false; !up; time.Sleep(time.Millisecond) {
-		l.route.mu.Lock()
-		up = l.route.link != nil
-		l.route.mu.Unlock()
+	for l.link() == nil {
+		time.Sleep(time.Millisecond)
 	}
+	t.Cleanup(l.link().sc.Abort) // the other end knows no manners
 	st, err := stanza.Parse([]byte(benchMessage))
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +67,12 @@ func newLane(t testing.TB, features string) *lane {
 	l.p = modules.NewPacket(st)
 	l.ctx = stream.WithBatch(context.Background(), &l.batch)
 	return l
+}
+
+func (l *lane) link() *link {
+	l.route.mu.Lock()
+	defer l.route.mu.Unlock()
+	return l.route.link
 }
 
 // pass brings one message to the link's outbox.
@@ -80,9 +85,7 @@ func (l *lane) pass() {
 		l.batch.Flush()
 	}
 	if l.n%100 == 0 {
-		l.route.mu.Lock()
-		link := l.route.link
-		l.route.mu.Unlock()
+		link := l.link()
 		link.mu.Lock()
 		if link.sm != nil {
 			link.sm.drop(link.sm.len())

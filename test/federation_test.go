@@ -1,8 +1,10 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,9 +80,46 @@ func TestFederation(t *testing.T) {
 			alice.Want("<iq type='result' from='b.test' id='p'/>")
 			alice.Send("<message to='nobody@b.test' type='chat' id='e'><body>?</body></message>")
 			alice.Want("<message type='error' from='nobody@b.test' id='e'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+			checkSessions(t, f, c.method)
 			if log := f.b.Log(); !strings.Contains(log, fmt.Sprintf(`"peer":"a.test","method":%q`, c.method)) {
 				t.Errorf("b.test does not say that a.test has proved who it is by %s", c.method)
 			}
 		})
+	}
+}
+
+// checkSessions looks at a.test's streams with the command of the admin, and ends them with it.
+func checkSessions(t *testing.T, f *federation, method string) {
+	t.Helper()
+	out, _, _ := f.a.Run("", "session", "list", "b.test")
+	if !regexp.MustCompile(`(?m)^s2s-out-\w+ +b\.test +127\.0\.0\.1:\d+ +(TLS 1\.3|none) +` + method + ` +\w+ +out: a\.test <-> b\.test$`).MatchString(out) {
+		t.Errorf("session list:\n%s", out)
+	}
+	var list []struct {
+		ID   string
+		JID  string
+		Peer *struct {
+			Direction string
+			BothWays  bool `json:"both_ways"`
+			Pairs     []struct{ Local, Remote, Method string }
+		}
+	}
+	out, _, _ = f.a.Run("", "session", "-json", "list")
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	clients, peers := 0, 0
+	for _, s := range list {
+		if s.Peer == nil {
+			clients++
+		} else if p := s.Peer; len(p.Pairs) == 1 && p.Pairs[0].Local == "a.test" && p.Pairs[0].Remote == "b.test" && p.Pairs[0].Method == method {
+			peers++
+		}
+	}
+	if clients != 1 || peers == 0 {
+		t.Errorf("session list:\n%s", out)
+	}
+	if out, errs, code := f.a.Run("", "session", "close", "b.test"); code != 0 || !strings.Contains(out, "1 closed") {
+		t.Errorf("session close: %d %s %s", code, out, errs)
 	}
 }
