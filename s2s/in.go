@@ -2,6 +2,7 @@ package s2s
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -87,8 +88,27 @@ func (l *link) acceptHeader(h *stream.Header) *stream.Error {
 		return errDenied
 	case l.local != "" && l.local != to, l.remote != "" && l.remote != from:
 		return &stream.Error{Condition: "not-authorized", Text: "from and to of the stream must not change"}
+	case !l.certified(to):
+		return &stream.Error{Condition: "host-unknown", Text: "this connection was made for another host"}
 	}
 	return nil
+}
+
+// certified tells whether the TLS of this connection can stand for a domain of ours. Who asked by SNI for another one of
+// ours and got its certificate must not speak to this one. Without SNI, or with a name that is none of ours, the other
+// server has chosen to judge the certificate by itself.
+func (l *link) certified(domain string) bool {
+	cs := l.sc.TLS()
+	if cs == nil || cs.ServerName == "" {
+		return true
+	}
+	name, err := asciiDomain(domain)
+	asked, err2 := stanza.NewJID("", cs.ServerName, "")
+	if err != nil || err2 != nil || asked.Domain() == domain || !l.srv.hosted(asked.Domain()) {
+		return true
+	}
+	leaf, err := x509.ParseCertificate(l.sc.ServerCertificate())
+	return err == nil && leaf.VerifyHostname(name) == nil
 }
 
 // acceptCertificate turns those away at once who have to show a valid certificate and do not. Who does not say who he is
