@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/xmppd/xmppd/accept"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/stream"
 )
@@ -89,33 +90,16 @@ func (l *link) requested(k pair, key string) error {
 	if set.policy.NeedCert(k.local, k.remote) {
 		return refuse(stanza.NotAuthorized, err.Error())
 	}
-	l.mu.Lock()
-	if l.pending == nil {
-		l.pending = map[pair]struct{}{}
-	}
-	_, again := l.pending[k]
-	full := again || len(l.pending) >= set.DialbackPending
-	if !full {
-		l.pending[k] = struct{}{}
-	}
-	l.mu.Unlock()
-	if full {
-		return refuse(stanza.ResourceConstraint, "too many keys are being verified on this stream")
-	}
-	select {
-	case s.verifying <- struct{}{}:
-	default:
-		l.verified(k)
+	if !l.verifying(k, set.DialbackPending) {
 		return refuse(stanza.ResourceConstraint, "too many keys are being verified")
 	}
 	if !s.track() {
-		<-s.verifying
+		l.verified(k)
 		return errShutdown
 	}
 	id := l.sid
 	go func() {
 		defer s.wg.Done()
-		defer func() { <-s.verifying }()
 		defer l.verified(k)
 		defer func() {
 			if r := recover(); r != nil {
@@ -127,11 +111,35 @@ func (l *link) requested(k pair, key string) error {
 	return nil
 }
 
-// verified forgets a key that was being verified.
+// verifying notes that a key is being verified, if there is room for one more of the stream, of its address, and of all.
+func (l *link) verifying(k pair, limit int) bool {
+	s := l.srv
+	from := accept.Visitor(l.sc.RemoteAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, again := l.pending[k]; again || len(l.pending) >= limit || s.asking[from] >= 2*limit || s.verifications >= maxVerifying {
+		return false
+	}
+	if l.pending == nil {
+		l.pending = map[pair]struct{}{}
+	}
+	l.pending[k] = struct{}{}
+	s.asking[from]++
+	s.verifications++
+	return true
+}
+
+// verified undoes verifying.
 func (l *link) verified(k pair) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	s := l.srv
+	from := accept.Visitor(l.sc.RemoteAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(l.pending, k)
+	s.verifications--
+	if s.asking[from]--; s.asking[from] <= 0 {
+		delete(s.asking, from)
+	}
 }
 
 // errInvalid says that the authoritative server does not know a key.

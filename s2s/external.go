@@ -1,8 +1,8 @@
 package s2s
 
 import (
-	"context"
 	"encoding/base64"
+	"errors"
 	"strings"
 
 	"github.com/xmppd/xmppd/stanza"
@@ -88,9 +88,12 @@ func (l *link) saslFailure(condition, text string) error {
 	return nil
 }
 
+// errNotBelieved is why a stream ended on which the other server did not accept our certificate, and did not go on.
+var errNotBelieved = errors.New("it does not accept our certificate, and ends the stream")
+
 // prove logs in to another server by our certificate (XEP-0178 §3). It returns false where the server does not accept it;
 // there may be another way.
-func (l *link) prove(ctx context.Context) (bool, error) {
+func (l *link) prove() (bool, error) {
 	// The authorization identity is sent always: there are servers that look for it.
 	err := l.queue(func(dst []byte) []byte {
 		dst = append(dst, "<auth xmlns='"+stanza.NSSASL+"' mechanism='EXTERNAL'>"...)
@@ -102,15 +105,15 @@ func (l *link) prove(ctx context.Context) (bool, error) {
 	}
 	l.batch.Flush()
 	st, err := l.next()
-	if err != nil {
-		return false, err
-	}
 	switch {
+	case err != nil:
+		return false, err
 	case st.NS != stanza.NSSASL:
 		return false, fail("it answers SASL with something else", errTimedOut)
 	case st.Name == "success":
 		l.sc.Restart()
 		return true, nil
 	}
+	l.note("our certificate was not accepted")
 	return false, nil
 }

@@ -61,6 +61,7 @@ func (l *link) accept() error {
 	}
 	if l.state&stream.Authenticated != 0 {
 		l.share(pair{l.local, l.remote})
+		return errFresh // what certificates needed of the stack
 	}
 	return nil
 }

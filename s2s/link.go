@@ -37,6 +37,7 @@ type link struct {
 	sid     string   // the stream's id
 	lang    string   // xml:lang of the stream (RFC 6120 §4.7.4)
 	tries   int      // failed authentications
+	keyOnly bool     // dialback is the only way to try, on a link that we opened
 	offered features // of the other server, on a link that we opened
 	batch   stream.Batch
 	ctx     context.Context // carries batch
@@ -48,11 +49,12 @@ type link struct {
 	told   atomic.Int32 // lines in the log that the other server has caused
 	used   atomic.Bool  // a stanza has gone either way since the last look (idle.go)
 
-	mu      sync.Mutex
-	closed  bool
-	pending map[pair]struct{} // dialback keys that are being verified
-	routes  map[*route]struct{}
-	sm      *sm // nil unless XEP-0198 is on
+	pending map[pair]struct{} // dialback keys that are being verified; of engine.mu
+
+	mu     sync.Mutex
+	closed bool
+	routes map[*route]struct{}
+	sm     *sm // nil unless XEP-0198 is on
 }
 
 func (s *engine) newLink(nc net.Conn, set *settings, out bool) *link {
@@ -62,7 +64,11 @@ func (s *engine) newLink(nc net.Conn, set *settings, out bool) *link {
 	l.grants.Store(&[]*grant{})
 	s.mu.Lock()
 	s.links[l] = struct{}{}
+	late := s.stopped
 	s.mu.Unlock()
+	if late { // Shutdown did not see it
+		l.sc.CloseWith(errShutdown)
+	}
 	return l
 }
 

@@ -3,6 +3,7 @@ package s2s
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ type failure struct {
 	why    string
 	answer *stanza.Error
 	final  bool          // another of the domain's servers would not do better
+	ended  bool          // the other server has ended the stream
 	tell   *stream.Error // what the other server is told; nil: nothing
 }
 
@@ -62,9 +64,10 @@ func (s *engine) open(ctx context.Context, k pair) (ready *link, err error) {
 }
 
 // visit connects to a domain's servers, one after the other, until with one of them TLS and features are as the policy
-// wants them and fn succeeds. fn keeps the link by storing it; else it is closed.
+// wants them and fn succeeds. A link that has a grant by then goes on, all others end.
 func (s *engine) visit(ctx context.Context, k pair, fn func(context.Context, *link) error) error {
 	tried := map[Target]bool{}
+	keyOnly := false
 	var last error
 	for range maxTargets {
 		d, err := s.settings.Load().dialer.Dial(ctx, k.remote, func(t Target) bool { return tried[t] })
@@ -80,13 +83,18 @@ func (s *engine) visit(ctx context.Context, k pair, fn func(context.Context, *li
 			return fail("the server is stopping", errLeaving)
 		}
 		l := s.newLink(d.Conn, s.settings.Load(), true)
-		l.direct = d.Target.Direct
+		l.direct, l.keyOnly = d.Target.Direct, keyOnly
 		l.name(k)
 		last = l.attempt(ctx, k, fn)
 		if last == nil && len(*l.grants.Load()) > 0 {
 			return nil // it goes on
 		}
 		l.abandon(last)
+		if !keyOnly && errors.Is(last, errNotBelieved) && ctx.Err() == nil {
+			keyOnly = true
+			delete(tried, d.Target) // once more, with dialback alone
+			continue
+		}
 		var f *failure
 		if last == nil || errors.Is(last, errInvalid) || errors.As(last, &f) && f.final || ctx.Err() != nil {
 			return last
@@ -219,19 +227,22 @@ func (l *link) greet(k pair) (*features, error) {
 func (l *link) authenticate(ctx context.Context, k pair) error {
 	stop := context.AfterFunc(ctx, l.sc.Abort)
 	defer stop()
-	how := ""
+	how, refused := "", false
 	f := l.offered
 	if f.bidi {
 		if err := l.say("<bidi xmlns='" + nsBidi + "'/>"); err != nil { // XEP-0288 §2.2: before authentication
 			return err
 		}
 	}
-	if l.state&stream.Secure != 0 && f.external {
-		ok, err := l.prove(ctx)
-		if err != nil {
+	if l.state&stream.Secure != 0 && f.external && !l.keyOnly {
+		ok, err := l.prove()
+		refused = !ok
+		switch {
+		case err != nil && ended(err):
+			return fmt.Errorf("%w: %w", errNotBelieved, err)
+		case err != nil:
 			return err
-		}
-		if ok {
+		case ok:
 			how = byExternal
 			if _, err := l.greet(k); err != nil {
 				return err
@@ -243,6 +254,9 @@ func (l *link) authenticate(ctx context.Context, k pair) error {
 			return &failure{why: "it offers no way to authenticate", answer: errTimedOut}
 		}
 		if err := l.request(k); err != nil {
+			if refused && ended(err) {
+				return fmt.Errorf("%w: %w", errNotBelieved, err)
+			}
 			return err
 		}
 		how = byDialback
@@ -250,12 +264,22 @@ func (l *link) authenticate(ctx context.Context, k pair) error {
 	l.state |= stream.Authenticated
 	l.bidi.Store(f.bidi)
 	if se := l.allow(k, how); se != nil {
-		return &failure{why: se.Text, answer: errRestricted, tell: se, final: true}
+		f := &failure{why: se.Error(), answer: errTimedOut, tell: se, final: true}
+		if se == errDenied {
+			f.answer = errRestricted
+		}
+		return f
 	}
 	if l.offered.sm {
 		return l.enable()
 	}
 	return nil
+}
+
+// ended tells whether the other server has ended the stream.
+func ended(err error) bool {
+	var f *failure
+	return errors.As(err, new(*theirError)) || errors.As(err, &f) && f.ended
 }
 
 // next reads an element while the stream is being opened.
@@ -277,9 +301,9 @@ func (l *link) broken(err error) error {
 	case err == os.ErrDeadlineExceeded, errors.Is(err, stream.ErrClosed):
 		return fail("it took too long", errTimedOut)
 	case err == io.EOF:
-		return fail("it closed the connection", errTimedOut)
+		return &failure{why: "it closed the connection", answer: errTimedOut, ended: true}
 	case err == stanza.ErrStreamEnd:
-		return fail("it ended the stream", errTimedOut)
+		return &failure{why: "it ended the stream", answer: errTimedOut, ended: true}
 	case errors.As(err, &se):
 		return &failure{why: "it does not speak XMPP as it should: " + se.Error(), answer: errTimedOut, tell: se}
 	}

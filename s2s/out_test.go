@@ -2,6 +2,7 @@ package s2s
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -449,7 +450,7 @@ func TestBidiIn(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 
-		p = r.admitted("") // without asking for it nothing comes
+		r.admitted("") // without asking for it nothing comes
 		b.srv.Close("a.test", nil)
 		time.Sleep(3 * time.Second)
 		r.send("alice@a.test", "bob@b.test", "four")
@@ -515,5 +516,79 @@ func TestSlowPeer(t *testing.T) {
 		if n != 100 || len(a.inbox.all()) > 0 {
 			t.Errorf("%d arrived, %d came back", n, len(a.inbox.all()))
 		}
+	})
+}
+
+// A server that does not believe our certificate may say so and go, or go without a word: it is asked once more, by dialback.
+func TestNotBelieved(t *testing.T) {
+	for name, answer := range map[string]string{
+		"failure and end": "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure></stream:stream>",
+		"stream error":    "<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
+		"end":             "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t)
+				a := w.newRig("a.test", "")
+				cert := w.certificate("b.test")
+				var got []string
+				w.open("b.test", func() (net.Conn, error) {
+					c, s := net.Pipe()
+					go func() {
+						defer s.Close()
+						p := newPeer(t, s)
+						p.next()
+						p.send("%sid='1'><stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>", header)
+						p.next()
+						p.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+						p.c = tls.Server(s, &tls.Config{Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequestClientCert})
+						p.fresh()
+						p.next()
+						p.send("%sid='2'><stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"+
+							"<dialback xmlns='urn:xmpp:features:dialback'/></stream:features>", header)
+						for {
+							switch s := p.next(); {
+							case like("<auth *", s):
+								p.send("%s", answer)
+								return
+							case like("<db:result *", s):
+								p.send("<db:result from='b.test' to='a.test' type='valid'/>")
+							case s == "":
+								return
+							default:
+								got = append(got, s)
+							}
+						}
+					}()
+					return c, nil
+				})
+				a.send("alice@a.test", "bob@b.test", "x")
+				synctest.Wait()
+				if len(got) != 1 || w.dialed("b.test") != 2 {
+					t.Errorf("%q after %d connections\n%s", got, w.dialed("b.test"), a.log)
+				}
+			})
+		})
+	}
+}
+
+// What waits when a new configuration forbids its way comes back.
+func TestReloadQueue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.newRig("a.test", insecure)
+		w.plainPeer("b.test", offersSM, func(p *peer) {
+			for p.next() != "" { // and acknowledges nothing
+			}
+		})
+		w.open("c.test", func() (net.Conn, error) { time.Sleep(10 * time.Second); return nil, ErrRefused })
+		a.send("alice@a.test", "bob@b.test", "1")
+		a.send("alice@a.test", "carol@c.test", "2")
+		synctest.Wait()
+		a.srv.Reload(a.parse("a.test", insecure+"default_policy = 'deny'\n"), w, a.verify)
+		time.Sleep(time.Minute)
+		a.bounced(t, 2, "not-allowed")
+		a.send("alice@a.test", "bob@b.test", "3")
+		a.bounced(t, 3, "not-allowed")
 	})
 }

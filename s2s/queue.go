@@ -125,20 +125,20 @@ func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (boo
 	if r.link == nil {
 		r.look()
 	}
-	if r.link != nil && len(r.queue) == 0 && r.size.Load() < int64(set.S2SQueueSize) && r.held.Load() < 8*int64(set.S2SQueue) {
-		if err := r.link.send(ctx, r, st); err == nil {
-			return true, nil
-		}
-		// It is slow, or at its end, which its reader will see in a moment.
+	if r.size.Load() >= int64(set.S2SQueueSize) || r.held.Load() >= maxAhead*int64(set.S2SQueue) {
+		return true, errCrowded
 	}
+	if r.link != nil && len(r.queue) == 0 && r.link.send(ctx, r, st) == nil {
+		return true, nil
+	}
+	// There is no link, or it is slow, or at its end, which its reader will see in a moment.
 	now := time.Now()
-	if r.link == nil && !r.dialing && len(r.queue) == 0 && now.Before(r.until) {
-		return true, r.why
-	}
 	switch {
+	case r.link == nil && !r.dialing && len(r.queue) == 0 && now.Before(r.until):
+		return true, r.why
 	case r.link == nil && r.srv.isDraining():
 		return true, errLeaving
-	case len(r.queue) >= set.S2SQueue || r.size.Load() >= int64(set.S2SQueueSize):
+	case len(r.queue) >= set.S2SQueue:
 		return true, errCrowded
 	}
 	raw := st.Encode()
@@ -154,6 +154,10 @@ func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (boo
 	}
 	return true, nil
 }
+
+// maxAhead is how many times limits.s2s_queue a server may be behind with its acknowledgements: on a good stream many
+// stanzas are on their way at once.
+const maxAhead = 8
 
 // hold counts a stanza in (n = 1) or out (-1).
 func (r *route) hold(raw []byte, n int64) {
@@ -177,7 +181,7 @@ func (r *route) offer(l *link) {
 	defer r.mu.Unlock()
 	if r.link == nil && !r.gone && l.join(r) {
 		r.attach(l)
-		r.empty()
+		r.flush()
 	}
 }
 
@@ -195,8 +199,8 @@ func (r *route) stopTimer() {
 	}
 }
 
-// empty is pump for those who are in no reader's batch: all goes out at once. Under mu.
-func (r *route) empty() {
+// flush is pump for those who are in no reader's batch: all goes out at once. Under mu.
+func (r *route) flush() {
 	var batch stream.Batch
 	r.pump(stream.WithBatch(r.srv.ctx, &batch))
 	batch.Flush()
@@ -244,7 +248,7 @@ func (r *route) await() {
 		defer r.mu.Unlock()
 		r.waiting = false
 		if err == nil && r.link == l {
-			r.empty()
+			r.flush()
 		}
 	}()
 }
@@ -275,7 +279,7 @@ func (r *route) dial() {
 	}
 	mine := r.link == l
 	if r.link != nil {
-		r.empty()
+		r.flush()
 	}
 	r.mu.Unlock()
 	if !mine {
@@ -327,7 +331,7 @@ func (r *route) failed(err error) {
 		r.look()
 	}
 	if r.link != nil { // the other server was faster (XEP-0288)
-		r.empty()
+		r.flush()
 		r.mu.Unlock()
 		return
 	}
@@ -418,7 +422,7 @@ func (r *route) lost(l *link, unacked []item) {
 	var left []item
 	switch {
 	case r.link != nil:
-		r.empty()
+		r.flush()
 	case r.dialing, r.gone:
 	case r.srv.isDraining():
 		left = r.take(func(*item) bool { return true })

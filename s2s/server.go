@@ -15,6 +15,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,28 +66,30 @@ type engine struct {
 	life   context.Context // ends when Shutdown begins
 	stop   context.CancelFunc
 
-	gate      accept.Gate[*link] // links that others opened
-	turns     accept.Turns       // for handshakes that others began
-	verifying chan struct{}      // dialback keys that are being verified
-	seq       atomic.Uint64      // of link ids
-	panics    atomic.Uint64
-	routes    routes
+	gate   accept.Gate[*link] // links that others opened
+	turns  accept.Turns       // for handshakes that others began
+	seq    atomic.Uint64      // of link ids
+	panics atomic.Uint64
+	routes routes
 
-	mu        sync.Mutex
-	stopped   bool
-	draining  bool // no new stream is opened
-	listeners map[net.Listener]struct{}
-	links     map[*link]struct{}
-	back      map[pair]*link // links that others opened and that take our stanzas, too (XEP-0288)
-	streams   map[string]int // by remote domain: links that others opened and proved to be it
-	wg        sync.WaitGroup // reading goroutines, openings and verifications
+	mu            sync.Mutex
+	stopped       bool
+	draining      bool // no new stream is opened
+	listeners     map[net.Listener]struct{}
+	links         map[*link]struct{}
+	back          map[pair]*link     // links that others opened and that take our stanzas, too (XEP-0288)
+	streams       map[string]int     // by remote domain: links that others opened and proved to be it
+	asking        map[netip.Addr]int // by address: dialback keys that are being verified
+	verifications int                // all of these
+	wg            sync.WaitGroup     // reading goroutines, openings and verifications
 }
 
 // pair is a domain of ours and one of another server's (XEP-0220 §1.1).
 type pair struct{ local, remote string }
 
-// maxVerifying bounds the dialback keys that are verified at once, whoever asks: each takes a connection of ours.
-const maxVerifying = 128
+// Each dialback key that is verified takes a connection of ours. There are only so many of one stream
+// (limits.dialback_pending), twice as many of one address, and maxVerifying of all.
+const maxVerifying = 512
 
 // New makes a server; Serve gives it listeners.
 func New(o Options) *Server {
@@ -94,9 +97,9 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{engine{
-		o: o, log: o.Log, turns: accept.NewTurns(), verifying: make(chan struct{}, maxVerifying),
+		o: o, log: o.Log, turns: accept.NewTurns(),
 		secret: o.Secret("dialback"), listeners: map[net.Listener]struct{}{}, links: map[*link]struct{}{},
-		back: map[pair]*link{}, streams: map[string]int{},
+		back: map[pair]*link{}, streams: map[string]int{}, asking: map[netip.Addr]int{},
 	}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.life, s.stop = context.WithCancel(s.ctx)
