@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/xmppd/xmppd/accept"
@@ -90,16 +92,32 @@ func (l *link) requested(k pair, key string) error {
 	if set.policy.NeedCert(k.local, k.remote) {
 		return refuse(stanza.NotAuthorized, err.Error())
 	}
-	if !l.verifying(k, set.DialbackPending) {
+	l.mu.Lock()
+	if l.pending == nil {
+		l.pending = map[pair]struct{}{}
+	}
+	_, again := l.pending[k]
+	full := again || len(l.pending) >= set.DialbackPending
+	if !full {
+		l.pending[k] = struct{}{}
+	}
+	l.mu.Unlock()
+	if full {
+		return refuse(stanza.ResourceConstraint, "too many keys are being verified on this stream")
+	}
+	from := accept.Visitor(l.sc.RemoteAddr())
+	if !s.verifying.take(from) {
+		l.verified(k)
 		return refuse(stanza.ResourceConstraint, "too many keys are being verified")
 	}
 	if !s.track() {
-		l.verified(k)
+		s.verifying.free(from)
 		return errShutdown
 	}
 	id := l.sid
 	go func() {
 		defer s.wg.Done()
+		defer s.verifying.free(from)
 		defer l.verified(k)
 		defer func() {
 			if r := recover(); r != nil {
@@ -111,35 +129,48 @@ func (l *link) requested(k pair, key string) error {
 	return nil
 }
 
-// verifying notes that a key is being verified, if there is room for one more of the stream, of its address, and of all.
-func (l *link) verifying(k pair, limit int) bool {
-	s := l.srv
-	from := accept.Visitor(l.sc.RemoteAddr())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, again := l.pending[k]; again || len(l.pending) >= limit || s.asking[from] >= 2*limit || s.verifications >= maxVerifying {
+// The dialback keys that are verified at once, whoever asks: each takes a connection of ours. Nobody takes them all, so that
+// one whose authoritative servers never answer does not keep others out.
+const (
+	maxVerifying  = 256
+	mostVerifying = maxVerifying / 4 // of one address, or IPv6 /64
+)
+
+// verifications counts them.
+type verifications struct {
+	mu  sync.Mutex
+	all int
+	of  map[netip.Addr]int
+}
+
+func (v *verifications) take(from netip.Addr) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.all >= maxVerifying || v.of[from] >= mostVerifying {
 		return false
 	}
-	if l.pending == nil {
-		l.pending = map[pair]struct{}{}
+	if v.of == nil {
+		v.of = map[netip.Addr]int{}
 	}
-	l.pending[k] = struct{}{}
-	s.asking[from]++
-	s.verifications++
+	v.all++
+	v.of[from]++
 	return true
 }
 
-// verified undoes verifying.
-func (l *link) verified(k pair) {
-	s := l.srv
-	from := accept.Visitor(l.sc.RemoteAddr())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(l.pending, k)
-	s.verifications--
-	if s.asking[from]--; s.asking[from] <= 0 {
-		delete(s.asking, from)
+func (v *verifications) free(from netip.Addr) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.all--
+	if v.of[from]--; v.of[from] == 0 {
+		delete(v.of, from)
 	}
+}
+
+// verified forgets a key that was being verified.
+func (l *link) verified(k pair) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.pending, k)
 }
 
 // errInvalid says that the authoritative server does not know a key.

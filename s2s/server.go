@@ -15,7 +15,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,30 +65,25 @@ type engine struct {
 	life   context.Context // ends when Shutdown begins
 	stop   context.CancelFunc
 
-	gate   accept.Gate[*link] // links that others opened
-	turns  accept.Turns       // for handshakes that others began
-	seq    atomic.Uint64      // of link ids
-	panics atomic.Uint64
-	routes routes
+	gate      accept.Gate[*link] // links that others opened
+	turns     accept.Turns       // for handshakes that others began
+	verifying verifications      // dialback keys that are being verified
+	seq       atomic.Uint64      // of link ids
+	panics    atomic.Uint64
+	routes    routes
 
-	mu            sync.Mutex
-	stopped       bool
-	draining      bool // no new stream is opened
-	listeners     map[net.Listener]struct{}
-	links         map[*link]struct{}
-	back          map[pair]*link     // links that others opened and that take our stanzas, too (XEP-0288)
-	streams       map[string]int     // by remote domain: links that others opened and proved to be it
-	asking        map[netip.Addr]int // by address: dialback keys that are being verified
-	verifications int                // all of these
-	wg            sync.WaitGroup     // reading goroutines, openings and verifications
+	mu        sync.Mutex
+	stopped   bool
+	draining  bool // no new stream is opened
+	listeners map[net.Listener]struct{}
+	links     map[*link]struct{}
+	back      map[pair]*link // links that others opened and that take our stanzas, too (XEP-0288)
+	streams   map[string]int // by remote domain: links that others opened and proved to be it
+	wg        sync.WaitGroup // reading goroutines, openings and verifications
 }
 
 // pair is a domain of ours and one of another server's (XEP-0220 §1.1).
 type pair struct{ local, remote string }
-
-// Each dialback key that is verified takes a connection of ours. There are only so many of one stream
-// (limits.dialback_pending), twice as many of one address, and maxVerifying of all.
-const maxVerifying = 512
 
 // New makes a server; Serve gives it listeners.
 func New(o Options) *Server {
@@ -99,7 +93,7 @@ func New(o Options) *Server {
 	s := &Server{engine{
 		o: o, log: o.Log, turns: accept.NewTurns(),
 		secret: o.Secret("dialback"), listeners: map[net.Listener]struct{}{}, links: map[*link]struct{}{},
-		back: map[pair]*link{}, streams: map[string]int{}, asking: map[netip.Addr]int{},
+		back: map[pair]*link{}, streams: map[string]int{},
 	}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.life, s.stop = context.WithCancel(s.ctx)
@@ -108,8 +102,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Reload puts a new configuration in force, with what is made of it. Streams keep the limits they began with, but none goes on between domains
-// that may not talk to each other any more, or not in the way they do.
+// Reload puts a new configuration in force, with what is made of it. Streams keep the limits they began with, but none goes
+// on between domains that may not talk to each other any more, or not in the way they do.
 func (s *Server) Reload(cfg *config.Config, d Finder, v *Verifier) {
 	set := newSettings(cfg, d, v)
 	s.settings.Store(set)
