@@ -268,6 +268,9 @@ func appendRequest(dst []byte, name string, k pair, id, key string) []byte {
 
 // request asks another server to let stanzas of the link's pair pass, and waits for its word (XEP-0220 §2.1).
 func (l *link) request(k pair) error {
+	if l.sid == "" { // RFC 6120 §4.7.3
+		return fail("its stream has no id, so there can be no key for it", errTimedOut)
+	}
 	key := dialbackKey(l.srv.secret, k.remote, k.local, l.sid)
 	if err := l.queue(func(dst []byte) []byte { return appendRequest(dst, "result", k, "", key) }); err != nil {
 		return err

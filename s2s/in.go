@@ -53,7 +53,7 @@ func (l *link) accept() error {
 	if se := l.acceptCertificate(); se != nil {
 		return se
 	}
-	if !l.needTLS() {
+	if l.state == 0 && !l.needTLS() {
 		l.until(time.Duration(l.set.LoginTimeout)) // no handshake need come
 	}
 	if err := l.say(string(l.features())); err != nil {

@@ -269,6 +269,35 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// Once a server has proved who it is, the time for that is no matter any more.
+func TestStaying(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newWorld(t).newRig("a.test", insecure)
+		p := r.admitted("")
+		time.Sleep(5 * time.Minute)
+		p.send("<message from='x@b.test' to='alice@a.test'/>")
+		synctest.Wait()
+		if n := len(r.inbox.all()); n != 1 {
+			t.Errorf("%d stanzas", n)
+		}
+	})
+}
+
+// TLS does not begin in the middle of a proof.
+func TestLateTLS(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.newRig("a.test", insecure)
+		w.authority("b.test", func(*peer, string) {})
+		p := r.stranger()
+		p.header("to='a.test' from='b.test'")
+		p.send("<db:result from='b.test' to='a.test'>key</db:result><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+		p.want("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+		p.ends()
+		time.Sleep(time.Minute)
+	})
+}
+
 // The servers of one domain get only so many streams.
 func TestStreamsOfOneDomain(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ func (l *link) tlsConfig() *tls.Config {
 
 // startTLS answers <starttls/> (RFC 6120 §5.4.2).
 func (l *link) startTLS() error {
-	if l.tlsConfig() == nil || l.state != 0 || len(*l.grants.Load()) > 0 {
+	if l.tlsConfig() == nil || l.state != 0 || l.begun() {
 		if err := l.say("<failure xmlns='" + stanza.NSTLS + "'/>"); err != nil {
 			return err
 		}
@@ -30,6 +30,13 @@ func (l *link) startTLS() error {
 	}
 	l.batch.Flush()
 	return l.handshake()
+}
+
+// begun tells whether anything was proved on the link, or is being proved: that belongs to the stream as it is.
+func (l *link) begun() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending) > 0 || len(*l.grants.Load()) > 0
 }
 
 // handshake brings TLS up as the server. After it all is new: the stream header and what the other server said before it.
