@@ -17,6 +17,7 @@ const (
 	nsDialbackFeat = "urn:xmpp:features:dialback"          // XEP-0220 §2.4
 	nsBidi         = "urn:xmpp:bidi"                       // XEP-0288
 	nsBidiFeat     = "urn:xmpp:features:bidi"              // XEP-0288 §2.1
+	nsLimits       = "urn:xmpp:stream-limits:0"            // XEP-0478
 	nsCompress     = "http://jabber.org/protocol/compress" // XEP-0138
 )
 
@@ -160,7 +161,7 @@ func (l *link) features() []byte {
 	}
 	if l.state&stream.Authenticated != 0 {
 		dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"...) // XEP-0198 §2
-		dst = fmt.Appendf(dst, "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>%d</max-bytes><idle-seconds>%d</idle-seconds></limits>",
+		dst = fmt.Appendf(dst, "<limits xmlns='"+nsLimits+"'><max-bytes>%d</max-bytes><idle-seconds>%d</idle-seconds></limits>",
 			l.set.StanzaS2S, int(time.Duration(l.set.IdleTimeoutS2S).Seconds())) // XEP-0478 §3
 	}
 	return append(dst, "</stream:features>"...)

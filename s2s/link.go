@@ -220,7 +220,11 @@ func (l *link) finish(err error) {
 	default:
 		l.sc.Abort()
 	}
-	if err != errClose {
+	switch known := len(*l.grants.Load()) > 0; {
+	case err == errClose:
+	case known && (se != nil && se != errShutdown || errors.As(err, new(*theirError))): // somebody has made a mistake
+		l.note("stream ended", "why", ending(err))
+	default:
 		l.log().Debug("stream ended", "why", ending(err))
 	}
 	l.handBack()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,16 +33,18 @@ var (
 	errTimedOut   = stanza.Err(stanza.RemoteServerTimeout, "")
 	errRestricted = stanza.Err(stanza.NotAllowed, "Communication with this domain is restricted")
 	errLeaving    = stanza.Err(stanza.RemoteServerTimeout, "this server is going down")
+	errTooLarge   = stanza.Err(stanza.PolicyViolation, "larger than the other server takes")
 	errCrowded    = stanza.Err(stanza.ResourceConstraint, "too much waits for that server")
 )
 
 // answerTo is what senders learn of an error.
 func answerTo(err error) *stanza.Error {
 	var f *failure
+	var theirs *theirError
 	switch {
 	case errors.As(err, &f):
 		return f.answer
-	case errors.Is(err, ErrNoServer):
+	case errors.Is(err, ErrNoServer), errors.As(err, &theirs) && theirs.condition == errUnknown.Condition:
 		return errNotFound
 	}
 	return errTimedOut
@@ -137,6 +140,7 @@ func (l *link) abandon(err error) {
 // features are what the other server offers.
 type features struct {
 	starttls, external, dialback, bidi, sm bool
+	maxBytes                               int // of a stanza (XEP-0478); 0: not said
 }
 
 // initiate opens the stream and brings it to where authentication begins, with TLS as the policy wants it.
@@ -215,6 +219,11 @@ func (l *link) greet(k pair) (*features, error) {
 	if i := st.Find(stanza.NSSASL, "mechanisms"); i >= 0 {
 		for _, m := range st.Element(i).Children {
 			f.external = f.external || m.Name == "mechanism" && m.Text == byExternal
+		}
+	}
+	if i := st.Find(nsLimits, "limits"); i >= 0 {
+		if n, err := strconv.Atoi(st.Element(i).ChildText("max-bytes")); err == nil && n >= 10000 { // RFC 6120 §13.12: nobody may ask for less
+			f.maxBytes = n
 		}
 	}
 	l.offered = *f

@@ -99,7 +99,7 @@ func TestNoStream(t *testing.T) {
 			"remote-server-timeout", "is for xmpp.b.test and not for b.test"},
 		{"denied here", "[s2s]\nhost_policy = [{host = 'b.test', policy = 'deny'}]\n", "", nil, "not-allowed", ""},
 		{"denied there", "", "[s2s]\nhost_policy = [{host = 'a.test', policy = 'deny'}]\n", nil, "remote-server-timeout", "policy-violation"},
-		{"our own server", "", "", func(_ *testing.T, w *world, a, _ *rig) { w.open("b.test", a.connect) }, "remote-server-timeout", "host-unknown"},
+		{"our own server", "", "", func(_ *testing.T, w *world, a, _ *rig) { w.open("b.test", a.connect) }, "remote-server-not-found", "host-unknown"},
 		{"a server that stalls", "", "", func(_ *testing.T, w *world, _, _ *rig) {
 			w.open("b.test", func() (net.Conn, error) {
 				c, s := net.Pipe()
@@ -590,5 +590,56 @@ func TestReloadQueue(t *testing.T) {
 		a.bounced(t, 2, "not-allowed")
 		a.send("alice@a.test", "bob@b.test", "3")
 		a.bounced(t, 3, "not-allowed")
+	})
+}
+
+// What breaks the stream again and again is given up, and what comes after it arrives.
+func TestPoison(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.newRig("a.test", insecure)
+		var got []string
+		w.plainPeer("b.test", offersSM, func(p *peer) {
+			for n := 0; ; {
+				switch s := p.next(); {
+				case s == "" || strings.Contains(s, "poison"):
+					return
+				case strings.HasPrefix(s, "<message"):
+					got = append(got, s)
+					n++
+				default:
+					p.send("<a xmlns='urn:xmpp:sm:3' h='%d'/>", n)
+				}
+			}
+		})
+		a.send("alice@a.test", "bob@b.test", "poison")
+		synctest.Wait()
+		a.send("alice@a.test", "bob@b.test", "food")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		a.bounced(t, 1, "remote-server-timeout")
+		if len(got) != 1 || !strings.Contains(got[0], "food") {
+			t.Errorf("%q", got)
+		}
+		if n := w.dialed("b.test"); n != maxTries+1 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// What the other server has said it does not take is not sent (XEP-0478).
+func TestTooLarge(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := pairOf(t, "", "[limits]\nstanza_size_s2s = '10000'\n")
+		for i := range 2 { // before there is a stream, and after
+			a.send("alice@a.test", "bob@b.test", strings.Repeat("x", 5000))
+			a.send("alice@a.test", "bob@b.test", "small")
+			b.inbox.wait(t, i+1)
+			synctest.Wait()
+			a.bounced(t, i+1, "policy-violation")
+		}
+		if n := a.w.dialed("b.test"); n != 1 {
+			t.Errorf("%d connections", n)
+		}
 	})
 }

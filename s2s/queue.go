@@ -57,8 +57,8 @@ func (rs *routes) add(s *engine, k pair, limit int) *route {
 // link that they go out on.
 //
 // What is promised: stanzas arrive in order. Where the other server speaks XEP-0198, one that was sent and not acknowledged
-// is sent again on the next stream, so it may arrive twice but is not lost, or its sender learns within limits.s2s_queue_time
-// that it may be. Where it does not, what was written when a stream breaks may be lost.
+// is sent again on the next stream, so it may arrive twice but is not lost; or its sender learns that it may be, after
+// limits.s2s_queue_time or a few streams that broke over it. Where it does not, what was written when a stream breaks may be lost.
 type route struct {
 	srv *engine
 	pair
@@ -83,10 +83,13 @@ type route struct {
 
 // item is a stanza as it will be sent.
 type item struct {
-	raw  []byte
-	at   int64 // when, in Unix seconds
-	sent bool  // on a stream that broke before it was acknowledged
+	raw   []byte
+	at    int64 // when, in Unix seconds
+	tries int   // streams that broke before it was acknowledged
 }
+
+// maxTries is how often a stanza is sent. What breaks the stream each time shall not hold up what comes after it.
+const maxTries = 3
 
 // Send implements router.Peers. It never waits: what cannot go out at once is queued, or refused with the error that the
 // sender gets.
@@ -128,8 +131,11 @@ func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (boo
 	if r.size.Load() >= int64(set.S2SQueueSize) || r.held.Load() >= maxAhead*int64(set.S2SQueue) {
 		return true, errCrowded
 	}
-	if r.link != nil && len(r.queue) == 0 && r.link.send(ctx, r, st) == nil {
-		return true, nil
+	if r.link != nil && len(r.queue) == 0 {
+		switch err := r.link.send(ctx, r, st); err {
+		case nil, errTooLarge:
+			return true, err
+		}
 	}
 	// There is no link, or it is slow, or at its end, which its reader will see in a moment.
 	now := time.Now()
@@ -209,16 +215,27 @@ func (r *route) flush() {
 // pump sends what is queued, as far as the link takes it. Under mu.
 func (r *route) pump(ctx context.Context) {
 	n := 0
+	var large []item
+loop:
 	for ; n < len(r.queue); n++ {
-		err := r.link.put(ctx, r, r.queue[n])
-		if errors.Is(err, stream.ErrSlow) {
+		switch err := r.link.put(ctx, r, r.queue[n]); {
+		case err == errTooLarge:
+			r.hold(r.queue[n].raw, -1)
+			large = append(large, r.queue[n])
+		case errors.Is(err, stream.ErrSlow):
 			r.await()
-		}
-		if err != nil {
-			break // ErrClosed: lost will come
+			break loop
+		case err != nil: // lost will come
+			break loop
 		}
 	}
 	r.queue = dropFirst(r.queue, n)
+	if len(large) > 0 && r.srv.track() {
+		go func() { // it needs mu
+			defer r.srv.wg.Done()
+			r.bounce(large, errTooLarge)
+		}()
+	}
 }
 
 func dropFirst(q []item, n int) []item {
@@ -340,7 +357,7 @@ func (r *route) failed(err error) {
 	wait := backOff(r.fails)
 	r.until, r.why = now.Add(wait), answer
 	all := r.srv.isDraining() || answer == errRestricted
-	left := r.take(func(it *item) bool { return all || !it.sent || r.late(it, now) })
+	left := r.take(func(it *item) bool { return all || it.tries == 0 || r.late(it, now) })
 	r.schedule(wait)
 	r.mu.Unlock()
 	r.srv.log.Info("no stream to another server", "host", r.local, "peer", r.remote, "why", err.Error(), "stanzas_returned", len(left),
@@ -413,19 +430,20 @@ func (r *route) lost(l *link, unacked []item) {
 	if r.link == l {
 		r.link = nil
 	}
+	var left []item
 	if len(unacked) > 0 {
 		r.queue = append(unacked, r.queue...)
+		left = r.take(func(it *item) bool { return it.tries >= maxTries })
 	}
 	if r.link == nil {
 		r.look()
 	}
-	var left []item
 	switch {
 	case r.link != nil:
 		r.flush()
 	case r.dialing, r.gone:
 	case r.srv.isDraining():
-		left = r.take(func(*item) bool { return true })
+		left = append(left, r.take(func(*item) bool { return true })...)
 		r.forget()
 	default:
 		if time.Since(r.up) >= standing {

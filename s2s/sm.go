@@ -78,6 +78,9 @@ func (l *link) send(ctx context.Context, r *route, st *stanza.Stanza) error {
 	if l.closed {
 		return stream.ErrClosed
 	}
+	if max := l.offered.maxBytes; max > 0 && st.Size() > max {
+		return errTooLarge
+	}
 	if l.sm == nil {
 		l.touch()
 		return l.sc.Queue(ctx, st.AppendTo)
@@ -96,6 +99,9 @@ func (l *link) put(ctx context.Context, r *route, it item) error {
 	defer l.mu.Unlock()
 	if l.closed {
 		return stream.ErrClosed
+	}
+	if max := l.offered.maxBytes; max > 0 && len(it.raw) > max {
+		return errTooLarge
 	}
 	if l.sm != nil {
 		return l.putManaged(ctx, r, it)
@@ -259,7 +265,7 @@ func (l *link) handBack() {
 	left := map[*route][]item{}
 	if m := l.sm; m != nil {
 		for _, u := range m.queue[m.head:] {
-			u.sent = true
+			u.tries++
 			left[u.route] = append(left[u.route], u.item)
 		}
 		m.queue, m.head = nil, 0
