@@ -163,6 +163,7 @@ type late struct{ *Server }
 type inbox struct {
 	mu     sync.Mutex
 	got    []string
+	peers  int    // stanzas that FromPeer has seen
 	refuse error  // what FromPeer says
 	take   func() // where set, is called for what arrives, which is not kept
 }
@@ -176,6 +177,7 @@ func (b *inbox) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.FromPeer.On(modules.Check, func(context.Context, *modules.Packet) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		b.peers++
 		return b.refuse
 	})
 	keep := func(_ context.Context, p *modules.Packet) error {
@@ -190,6 +192,7 @@ func (b *inbox) Start(_ context.Context, h *modules.Host) error {
 	}
 	h.Hooks.ToBare.On(modules.Check, keep)
 	h.Hooks.ToFull.On(modules.Check, keep)
+	h.Serve("rooms."+h.Name, func(ctx context.Context, p *modules.Packet) { keep(ctx, p) })
 	return nil
 }
 

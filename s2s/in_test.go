@@ -201,6 +201,27 @@ func TestStanzas(t *testing.T) {
 	}
 }
 
+// A service of a host is a domain of ours like the host, with a pair of its own; the host's modules see what it gets.
+func TestService(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.newRig("a.test", "")
+		p := r.admitted("")
+		p.send("<message from='x@b.test' to='room@rooms.a.test'/>")
+		p.fails("not-authorized") // nobody has asked for that pair
+		p = r.admitted("<bidi xmlns='urn:xmpp:bidi'/>")
+		p.send("<db:result from='b.test' to='rooms.a.test'>any</db:result>")
+		p.want("<db:result from='rooms.a.test' to='b.test' type='valid'/>")
+		p.send("<message from='x@b.test' to='room@rooms.a.test'/>")
+		synctest.Wait()
+		if got := r.inbox.all(); len(got) != 1 || r.inbox.peers != 1 {
+			t.Errorf("%d arrived, FromPeer saw %d", len(got), r.inbox.peers)
+		}
+		r.send("room@rooms.a.test/y", "x@b.test", "back")
+		p.want("<message from='room@rooms.a.test/y' to='x@b.test' id='back'>*")
+	})
+}
+
 // A stanza that the syntax or a hook refuses comes back, and the stream goes on.
 func TestRefusedStanzas(t *testing.T) {
 	bubble(t, func(t *testing.T) {

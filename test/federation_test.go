@@ -123,3 +123,35 @@ func checkSessions(t *testing.T, f *federation, method string) {
 		t.Errorf("session close: %d %s %s", code, out, errs)
 	}
 }
+
+// Contacts on two servers see each other come and go, and a server that stops tells the other one that its people have left.
+func TestFederatedPresence(t *testing.T) {
+	f := federate(t, "", false, true)
+	alice, bob := f.a.Online(t, "alice@a.test/x"), f.b.Online(t, "bob@b.test/y")
+	alice.Send("<presence type='subscribe' to='bob@b.test'/>")
+	until(bob, "presence", "subscribe")
+	bob.Send("<presence type='subscribed' to='alice@a.test'/><presence type='subscribe' to='alice@a.test'/>")
+	until(alice, "presence", "subscribe")
+	alice.Send("<presence type='subscribed' to='bob@b.test'/>")
+	if n := until(bob, "presence", ""); n.Attr("from") != "alice@a.test/x" {
+		t.Errorf("bob got %s", n)
+	}
+	if err := f.a.Stop(); err != nil {
+		t.Error(err)
+	}
+	if n := until(bob, "presence", "unavailable"); n.Attr("from") != "alice@a.test/x" {
+		t.Errorf("bob got %s", n)
+	}
+	bob.Send("<message to='alice@a.test' type='chat' id='m'><body>still there?</body></message>")
+	bob.Want("<message type='error' from='alice@a.test' id='m'><error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+}
+
+// until reads until a stanza of a kind and type comes.
+func until(c *xtest.Client, name, typ string) *xtest.Node {
+	c.T.Helper()
+	for {
+		if n := c.Must(); n.Name.Local == name && n.Attr("type") == typ && n.Attr("from") != "" && !strings.HasPrefix(n.Attr("from"), c.Name) {
+			return n
+		}
+	}
+}
