@@ -110,6 +110,33 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
+// TestAllocsIn: from the index of another server's stanza to its addressee nothing is allocated.
+func TestAllocsIn(t *testing.T) {
+	w := newWorld(t)
+	r := w.newRig("a.test", insecure)
+	n := 0
+	r.inbox.take = func() { n++ }
+	c, s := net.Pipe()
+	defer c.Close()
+	l := r.srv.newLink(s, r.srv.settings.Load(), false)
+	defer l.leave()
+	defer l.sc.Abort()
+	if se := l.allow(pair{"a.test", "b.test"}, byDialback); se != nil {
+		t.Fatal(se)
+	}
+	st, err := stanza.Parse([]byte("<message from='bob@b.test/y' to='alice@a.test/x' type='chat' id='1'><body>hello</body></message>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if allocs := testing.AllocsPerRun(1000, func() {
+		if err := l.stanza(st); err != nil {
+			t.Fatal(err)
+		}
+	}); allocs > 0 || n != 1001 {
+		t.Errorf("%v allocations for each of %d messages", allocs, n)
+	}
+}
+
 // BenchmarkSend is a message from the router to the outbox of a stream.
 func BenchmarkSend(b *testing.B) {
 	for name, features := range map[string]string{"plain": "", "managed": offersSM} {

@@ -194,11 +194,12 @@ func (l *link) manage(st *stanza.Stanza) error {
 
 // ack tells the other server how many of its stanzas have been handled.
 func (l *link) ack() error {
-	in := l.sm.in.Load()
-	return l.sc.Queue(l.ctx, func(dst []byte) []byte {
-		dst = append(dst, "<a xmlns='"+stanza.NSSM+"' h='"...)
-		return append(strconv.AppendUint(dst, uint64(in), 10), "'/>"...)
-	})
+	return l.queue(l.sm.appendAck)
+}
+
+func (m *sm) appendAck(dst []byte) []byte {
+	dst = append(dst, "<a xmlns='"+stanza.NSSM+"' h='"...)
+	return append(strconv.AppendUint(dst, uint64(m.in.Load()), 10), "'/>"...)
 }
 
 // acknowledged takes the other server's word for what it has got. Under mu.
@@ -289,11 +290,9 @@ const departTime = 2 * time.Second
 func (l *link) depart(ctx context.Context) {
 	l.mu.Lock()
 	var empty chan struct{}
-	if m := l.sm; m != nil && !l.closed {
-		if m.len() > 0 {
-			empty = make(chan struct{})
-			m.empty = empty
-		}
+	if m := l.sm; m != nil && m.len() > 0 && !l.closed {
+		empty = make(chan struct{})
+		m.empty = empty
 	}
 	l.mu.Unlock()
 	l.sc.Flush()
@@ -309,11 +308,7 @@ func (l *link) depart(ctx context.Context) {
 	}
 	l.mu.Lock()
 	if l.sm != nil {
-		in := l.sm.in.Load()
-		l.sc.Queue(ctx, func(dst []byte) []byte { // what was handled need not be sent again
-			dst = append(dst, "<a xmlns='"+stanza.NSSM+"' h='"...)
-			return append(strconv.AppendUint(dst, uint64(in), 10), "'/>"...)
-		})
+		l.sc.Queue(ctx, l.sm.appendAck) // what was handled need not be sent again
 	}
 	l.mu.Unlock()
 	l.sc.CloseWith(errShutdown)
