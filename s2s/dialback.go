@@ -24,8 +24,8 @@ func dialbackKey(secret []byte, receiving, originating, streamID string) string 
 }
 
 // dialback deals with an element of server dialback (XEP-0220). Requests have no type. Answers have one, and none is due
-// here: those that we ask for are read by who asked, on links of their own (verify below, out.go). So what comes here is made up,
-// or came on the wrong stream, and is dropped (XEP-0220 §3.1).
+// here: those that we ask for are read by who asked (dialbackAnswer). So what comes here is made up, or came on the wrong
+// stream, and is dropped (XEP-0220 §3.1).
 func (l *link) dialback(st *stanza.Stanza) error {
 	if _, answer := st.Attr("type"); answer {
 		return nil
@@ -231,7 +231,7 @@ func (l *link) answerError(name string, k pair, id string, c stanza.Condition) e
 	return l.reply(name, k, id, "error", c)
 }
 
-// reply answers a request. From the reading goroutine it leaves with its batch, from others at once.
+// reply answers a request, at once.
 func (l *link) reply(name string, k pair, id, typ string, c stanza.Condition) error {
 	return l.sc.Queue(l.srv.ctx, func(dst []byte) []byte {
 		dst = appendDialback(dst, name, k, id, typ)
