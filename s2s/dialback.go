@@ -61,7 +61,7 @@ func (l *link) authoritative(k pair, id, key string) error {
 		return l.answerError("verify", k, id, stanza.PolicyViolation)
 	}
 	typ := "invalid"
-	if hmac.Equal([]byte(dialbackKey(l.srv.secret, k.remote, k.local, id)), []byte(key)) {
+	if hmac.Equal([]byte(dialbackKey(l.srv.secret.Bytes(), k.remote, k.local, id)), []byte(key)) {
 		typ = "valid"
 	}
 	return l.answer("verify", k, id, typ)
@@ -271,7 +271,7 @@ func (l *link) request(k pair) error {
 	if l.sid == "" { // RFC 6120 §4.7.3
 		return fail("its stream has no id, so there can be no key for it", errTimedOut)
 	}
-	key := dialbackKey(l.srv.secret, k.remote, k.local, l.sid)
+	key := dialbackKey(l.srv.secret.Bytes(), k.remote, k.local, l.sid)
 	if err := l.queue(func(dst []byte) []byte { return appendRequest(dst, "result", k, "", key) }); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/xmppd/xmppd/accept"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stream"
 )
 
@@ -58,7 +59,7 @@ type engine struct {
 	o        Options
 	log      *slog.Logger
 	settings atomic.Pointer[settings]
-	secret   []byte // of dialback keys
+	secret   secret.Key // of dialback keys
 
 	ctx    context.Context // of all handlers; ends when Shutdown has done what it can
 	cancel context.CancelFunc
@@ -92,7 +93,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{engine{
 		o: o, log: o.Log, turns: accept.NewTurns(),
-		secret: o.Secret("dialback"), listeners: map[net.Listener]struct{}{}, links: map[*link]struct{}{},
+		secret: secret.NewKey(o.Secret("dialback")), listeners: map[net.Listener]struct{}{}, links: map[*link]struct{}{},
 		back: map[pair]*link{}, streams: map[string]int{},
 	}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
