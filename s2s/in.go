@@ -158,9 +158,11 @@ func (l *link) features() []byte {
 			dst = append(dst, "<bidi xmlns='"+nsBidiFeat+"'/>"...) // XEP-0288 §2.1
 		}
 		dst = append(dst, "<dialback xmlns='"+nsDialbackFeat+"'><errors/></dialback>"...) // XEP-0220 §2.4
+		// XEP-0198 §2 wants it announced once the other server has authenticated. After dialback there are no features any
+		// more, so who authenticates in that way has to know it from here; before that it gets nothing by it.
+		dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"...)
 	}
 	if l.state&stream.Authenticated != 0 {
-		dst = append(dst, "<sm xmlns='"+stanza.NSSM+"'/>"...) // XEP-0198 §2
 		dst = fmt.Appendf(dst, "<limits xmlns='"+nsLimits+"'><max-bytes>%d</max-bytes><idle-seconds>%d</idle-seconds></limits>",
 			l.set.StanzaS2S, int(time.Duration(l.set.IdleTimeoutS2S).Seconds())) // XEP-0478 §3
 	}

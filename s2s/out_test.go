@@ -51,6 +51,12 @@ func TestPairs(t *testing.T) {
 						t.Errorf("got  %s\nwant %s", got, want)
 					}
 				}
+				for _, l := range a.srv.all() { // whatever has proved it: a stream that breaks loses nothing
+					if l.mu.Lock(); l.out && l.sm == nil {
+						t.Errorf("%s: no stream management", l.ID())
+					}
+					l.mu.Unlock()
+				}
 				b.send("bob@b.test", "alice@a.test", "back")
 				a.inbox.wait(t, 1)
 				if !strings.Contains(b.log.String(), "direction=in host=b.test peer=a.test method="+c.method) {
