@@ -125,6 +125,9 @@ func TestChurn(t *testing.T) {
 	if st := r.srv.Stats(); st != (Stats{}) {
 		t.Errorf("%+v", st)
 	}
+	if p := r.srv.o.Poller; p != nil {
+		p.Close()
+	}
 	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -31,15 +31,19 @@ type client struct {
 	state stream.State
 	lang  string       // xml:lang of the stream (RFC 6120 §4.7.4)
 	n     *negotiation // until a resource is bound
-	ident auth.Identity
-	agent modules.UserAgent
+	*login
 
 	sess   atomic.Pointer[session]
 	pinged bool
 
 	batch stream.Batch
 	ctx   context.Context // carries batch
-	pkt   modules.Packet  // of the stanza being handled
+}
+
+// login is who has logged in, and with what. A client and its session share it; after the login it does not change.
+type login struct {
+	ident auth.Identity
+	agent modules.UserAgent
 }
 
 // negotiation is what only a client that has no resource yet needs.
@@ -58,7 +62,7 @@ type negotiation struct {
 
 func (s *server) newClient(nc net.Conn, from netip.Addr, p *policy, direct bool) *client {
 	now := time.Now()
-	c := &client{srv: s, policy: p, id: s.seq.Add(1), visitor: from, sc: stream.NewConn(nc, p.stream())}
+	c := &client{srv: s, policy: p, id: s.seq.Add(1), visitor: from, login: &login{}, sc: stream.NewConn(nc, p.stream())}
 	c.n = &negotiation{direct: direct, header: true, started: now}
 	c.n.conn.Remote = nc.RemoteAddr()
 	c.ctx = stream.WithBatch(s.ctx, &c.batch)
@@ -75,6 +79,9 @@ func (c *client) until(d time.Duration) {
 // errFresh asks run to go on on a goroutine with a small stack.
 var errFresh = errors.New("c2s: go on on a fresh goroutine")
 
+// errParked ends the goroutine, not the connection: Resume goes on with it.
+var errParked = errors.New("c2s: parked")
+
 // errReplaced ends a connection whose session has ended or moved to another connection.
 var errReplaced = errors.New("c2s: session has gone elsewhere")
 
@@ -82,14 +89,18 @@ var errTimeout = &stream.Error{Condition: "connection-timeout"} // RFC 6120 §4.
 
 // run serves a connection to its end.
 func (c *client) run() {
-	err := c.read()
-	if err == errFresh {
+	switch err := c.read(); err {
+	case errParked:
+	case errFresh:
 		c.pause()
 		go c.run()
-		return
+	default:
+		c.finish(err)
 	}
-	c.finish(err)
 }
+
+// Resume implements stream.Resumer.
+func (c *client) Resume() { c.run() }
 
 // read is the reading goroutine's loop. A mistake of ours, in a handler or here, ends this stream and nothing else.
 func (c *client) read() (err error) {
@@ -110,6 +121,9 @@ func (c *client) read() (err error) {
 			}
 			c.pause()
 			continue
+		}
+		if c.n == nil && c.sc.Park(c) {
+			return errParked
 		}
 		st, err := c.sc.Read()
 		if err == os.ErrDeadlineExceeded { // ours; a write that failed so is another matter

@@ -63,7 +63,7 @@ func FuzzHandle(f *testing.F) {
 		if err != nil {
 			return
 		}
-		c := &client{srv: s.srv, policy: s.srv.policy.Load(), sc: s.client.sc, ident: s.ident}
+		c := &client{srv: s.srv, policy: s.srv.policy.Load(), sc: s.client.sc, login: s.login}
 		c.ctx = stream.WithBatch(s.srv.ctx, &c.batch)
 		s.mu.Lock()
 		s.client = c

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ import (
 	"github.com/xmppd/xmppd/router"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage/memory"
+	"github.com/xmppd/xmppd/stream"
 )
 
 // rig is a server with the real router, loader and accounts on a store in memory, and two hosts, a.test and b.test.
@@ -116,7 +118,7 @@ func newWatched(t testing.TB, toml string, w *watcher, infos ...modules.Info) *r
 		return c
 	}
 	r.srv = New(Options{
-		Config: cfg, Router: r.router, Users: r.users, Throttle: r.throttle, TLS: choose, Log: log,
+		Poller: poller(t), Config: cfg, Router: r.router, Users: r.users, Throttle: r.throttle, TLS: choose, Log: log,
 		Secret: func(string) []byte { return make([]byte, 32) },
 	})
 	for _, u := range []string{"alice@a.test", "bob@a.test", "alice@b.test"} {
@@ -137,6 +139,23 @@ func newWatched(t testing.TB, toml string, w *watcher, infos ...modules.Info) *r
 		loader.Stop(context.Background())
 	})
 	return r
+}
+
+// transport is the transport of connections that are no pipes: goroutine, or epoll.
+var transport = os.Getenv("XMPPD_TEST_TRANSPORT")
+
+// poller makes one where the transport has it.
+func poller(t testing.TB) *stream.Poller {
+	t.Helper()
+	if transport != "epoll" {
+		return nil
+	}
+	p, err := stream.NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
 }
 
 func (r *rig) users(host string) auth.Users {

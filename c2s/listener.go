@@ -39,6 +39,9 @@ func (s *Server) accept(nc net.Conn, direct bool) bool {
 		return true
 	}
 	accept.Tune(nc)
+	if s.o.Poller != nil {
+		nc = s.o.Poller.Adopt(nc)
+	}
 	c := s.newClient(nc, from, p, direct)
 	if shed, ok := s.gate.Enter(c, from, p.ConnsPreauth); ok {
 		s.log.Info("connection dropped: too many have not logged in", "id", sessionID(shed.id))

@@ -199,10 +199,10 @@ func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed
 	}
 	old := s.client
 	s.client = c
-	s.ident = c.ident
-	if c.agent.Client != "" {
-		s.agent = c.agent
+	if c.agent.Client == "" {
+		c.agent = s.agent
 	}
+	s.login = c.login
 	s.asleep.Store(false)
 	m.stop()
 	c.say(wrap(s, "<resumed xmlns='"+stanza.NSSM+"' h='"+strconv.FormatUint(uint64(m.in), 10)+"' previd='"+m.token+"'/>"))

@@ -52,8 +52,9 @@ type Options struct {
 	Secret   func(label string) []byte // a 32-byte key of the server's keyring, derived for a use
 	// TLS returns the configuration for a handshake. host is the stream's to, for STARTTLS without SNI; direct tells
 	// direct TLS (ALPN xmpp-client) from STARTTLS.
-	TLS func(host string, direct bool) *tls.Config
-	Log *slog.Logger
+	TLS    func(host string, direct bool) *tls.Config
+	Poller *stream.Poller // waits for connections that have nothing to say; nil: a goroutine for each does
+	Log    *slog.Logger
 }
 
 // Server accepts clients.

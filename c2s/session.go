@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/stream"
@@ -14,11 +13,10 @@ import (
 
 // session is a client's session with a bound resource. It implements modules.Session.
 type session struct {
-	srv      *server
-	id       uint64
-	jid      stanza.JID
-	ident    auth.Identity
-	agent    modules.UserAgent
+	srv *server
+	id  uint64
+	jid stanza.JID
+	*login
 	started  time.Time
 	presence atomic.Pointer[modules.PresenceState]
 	asleep   atomic.Bool // hibernated
@@ -37,7 +35,7 @@ type session struct {
 }
 
 func newSession(c *client, jid stanza.JID) *session {
-	return &session{srv: c.srv, id: c.id, jid: jid, ident: c.ident, agent: c.agent, started: time.Now(), client: c}
+	return &session{srv: c.srv, id: c.id, jid: jid, login: c.login, started: time.Now(), client: c}
 }
 
 // ID implements modules.Session.
@@ -135,6 +133,9 @@ func (s *session) nonza(c *client, st *stanza.Stanza) error {
 	return unsupported // RFC 6120 §4.9.3.24
 }
 
+// packets are those of stanzas being handled.
+var packets = sync.Pool{New: func() any { return new(modules.Packet) }}
+
 // stanza sends a stanza of the client's on its way (RFC 6120 §8.1, §10.3).
 func (s *session) stanza(c *client, st *stanza.Stanza) error {
 	// RFC 6120 §8.1.2.1: a client speaks for itself alone.
@@ -143,7 +144,8 @@ func (s *session) stanza(c *client, st *stanza.Stanza) error {
 	}
 	st.SetFrom(s.jid)
 	st.SetLang(c.lang) // RFC 6120 §8.1.5
-	p := &c.pkt
+	p := packets.Get().(*modules.Packet)
+	defer packets.Put(p)
 	*p = modules.Packet{Stanza: st, From: s.jid, To: st.To(), Origin: s}
 	r := s.srv.o.Router
 	if e := s.check(p); e != nil {

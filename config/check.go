@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,10 @@ func (c *Config) checkCore(root *Node, errs *Errors) {
 	}
 	noneTwice(errs, "c2s.sasl_mechanisms", c.C2S.SASLMechanisms)
 	oneOf(errs, "c2s.resource_conflict", c.C2S.ResourceConflict, []string{"kick_old", "rename", "refuse"})
+	oneOf(errs, "c2s.transport", c.C2S.Transport, []string{"goroutine", "epoll"})
+	if c.C2S.Transport == "epoll" && runtime.GOOS != "linux" {
+		errs.Add("c2s.transport", "epoll is something that only Linux has, and this is "+runtime.GOOS+": use goroutine")
+	}
 
 	if len(c.Auth.SCRAMHashes) == 0 {
 		errs.Add("auth.scram_hashes", "must name at least one hash: without any nobody can log in with a password")

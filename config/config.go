@@ -53,6 +53,7 @@ type C2S struct {
 	AllowUnencryptedPlainAuth bool     `toml:"allow_unencrypted_plain_auth" doc:"offer PLAIN without TLS; only matters where require_encryption is false"`
 	SASLMechanisms            []string `toml:"sasl_mechanisms" doc:"the login mechanisms to offer; empty: all that the host's modules offer"`
 	ResourceConflict          string   `toml:"resource_conflict" doc:"a second session asks for a resource in use: kick the old one (kick_old), give the new one another name (rename), or refuse it (refuse)"`
+	Transport                 string   `toml:"transport" doc:"how a connection with nothing to say is waited for: a goroutine for each (goroutine), or all by one (epoll), which takes less memory and Linux"`
 }
 
 // S2S is [s2s], other servers' side.

@@ -9,7 +9,7 @@ func Default() *Config {
 		TLS:     TLS{Profile: "intermediate", Certificates: "certs", SelfSigned: true, Curves: []string{}},
 		C2S: C2S{
 			Listen: []string{"[::]:5222"}, ListenTLS: []string{"[::]:5223"},
-			RequireEncryption: true, SASLMechanisms: []string{}, ResourceConflict: "kick_old",
+			RequireEncryption: true, SASLMechanisms: []string{}, ResourceConflict: "kick_old", Transport: "goroutine",
 		},
 		S2S: S2S{
 			Listen: []string{"[::]:5269"}, ListenTLS: []string{},

@@ -34,6 +34,7 @@ var takes = map[string]string{
 	"c2s.listen_tls":   ListenerRestart,
 	"s2s.listen":       ListenerRestart,
 	"s2s.listen_tls":   ListenerRestart,
+	"c2s.transport":    ServerRestart,
 }
 
 // Diff lists what changes from one configuration to another: first the core's options in the order of doc/config.md, then

@@ -4,12 +4,15 @@ import "context"
 
 // Batch collects the connections that got output while one read buffer full of stanzas was handled, so that each is
 // flushed once. It belongs to one reading goroutine; it travels in the context of the handlers that run on it.
-type Batch struct{ conns []*Conn }
+type Batch struct {
+	conns []*Conn
+	few   [2]*Conn // what most get along with: the other one, and who is answered
+}
 
 type batchKey struct{}
 
 // maxBatch is the number of connections that a batch keeps room for after a flush.
-const maxBatch = 1024
+const maxBatch = 16
 
 // WithBatch returns a context that carries b.
 func WithBatch(ctx context.Context, b *Batch) context.Context {

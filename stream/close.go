@@ -37,7 +37,11 @@ func (c *Conn) CloseWith(e *Error) {
 	was := len(ch.b)
 	if !c.greeted {
 		c.greeted = true
-		ch.b = appendHeader(ch.b, c.ns, Header{ID: rand.Text(), From: c.asked})
+		h := Header{ID: rand.Text()}
+		if c.asked != nil {
+			h.From = *c.asked
+		}
+		ch.b = appendHeader(ch.b, c.o.Namespace, h)
 	}
 	if e != nil {
 		ch.b = e.AppendTo(ch.b)
@@ -114,7 +118,9 @@ func (c *Conn) Abort() {
 		c.out.drop()
 	}
 	c.wake()
-	close(c.done)
+	if c.done != nil {
+		close(c.done)
+	}
 	c.mu.Unlock()
 	c.wire.Close()
 }

@@ -39,15 +39,13 @@ type Header struct {
 // Conn is one XML stream on a connection. Read methods belong to one goroutine; Queue, Flush, SetReadDeadline, SetLimits,
 // Hurry, CloseWith and Abort may be called from any.
 type Conn struct {
-	ns         string
-	stanzaTime time.Duration
-	wire       *wire
-	lim        atomic.Pointer[limits]
-	start      time.Time
-	heard      atomic.Int64  // when the peer last sent anything, in nanoseconds since start: no clock that is set counts
-	closing    atomic.Bool   // no more is queued, none is read
-	ended      atomic.Bool   // the peer sent </stream:stream>
-	done       chan struct{} // closed with the connection
+	o       *Options // shared
+	wire    *wire
+	lim     atomic.Pointer[limits]
+	start   time.Time
+	heard   atomic.Int64 // when the peer last sent anything, since start
+	closing atomic.Bool  // no more is queued, none is read
+	ended   atomic.Bool  // the peer sent </stream:stream>
 
 	readState
 	writeState
@@ -62,32 +60,55 @@ type readState struct {
 	begun    bool     // the peer's header is read
 	again    bool     // it is not the first on this connection
 	readErr  error
-	stanzaBy time.Time // when the incomplete element must be complete; zero: there is none
-	blank    int       // bytes of white space between elements so far, while they are limited
-	tokens   float64   // bytes that may be read at once
-	counted  time.Time // when tokens was last right
-	rated    *limits   // what tokens are counted for
-	dry      bool      // the last read brought less than there was room for
-	first    [16]byte  // what an idle connection reads into
+	stanzaBy instant // when the incomplete element must be complete
+	blank    int     // bytes of white space between elements so far, while they are limited
+	tokens   float64 // bytes that may be read at once
+	counted  instant // when tokens was last right
+	rated    *limits // what tokens are counted for
+	dry      bool    // the last read brought less than there was room for
+	first    [8]byte // what an idle connection reads into, where it cannot wait for its socket instead
 }
 
 // writeState is what mu guards. Lock order: mu, then wire.mu.
 type writeState struct {
 	mu       sync.Mutex
 	out      outbox
-	maxOut   int
-	writing  bool       // a goroutine is in flush
-	held     bool       // a handshake is running: nothing may be written
-	greeted  bool       // our header is sent
-	asked    stanza.JID // the host that the peer's header asks for
+	writing  bool        // a goroutine is in flush
+	held     bool        // a handshake is running: nothing may be written
+	greeted  bool        // our header is sent
+	asked    *stanza.JID // the host that the peer's header asks for; nil once ours has answered
 	closed   bool
 	hurried  bool  // nobody waits for the peer any more, but for closing
 	cause    error // why the connection was given up, where it was not the caller
 	tls      *tls.Conn
 	batch    *Batch        // who has the connection already
+	done     chan struct{} // closed with the connection; made by who asks for it
 	drained  chan struct{} // made by those who wait for the peer
-	deadline time.Time     // what the caller wants of reads
-	armed    time.Time     // what the socket knows; may be earlier than needed
+	deadline instant       // what the caller wants of reads
+	armed    instant       // what the socket knows; may be earlier than needed
+}
+
+// instant is a point in time as a connection counts it, by a clock that nobody sets: since the connection was taken over.
+// 0 is no point in time.
+type instant time.Duration
+
+// at makes an instant of a time; of the zero time, none.
+func (c *Conn) at(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	if d := t.Sub(c.start); d != 0 {
+		return instant(d)
+	}
+	return 1
+}
+
+// time is the other way round.
+func (c *Conn) time(i instant) time.Time {
+	if i == 0 {
+		return time.Time{}
+	}
+	return c.start.Add(time.Duration(i))
 }
 
 // limits are what SetLimits changes.
@@ -95,6 +116,18 @@ type limits struct {
 	scan        stanza.Limits
 	rate, burst int
 	blanks      int
+}
+
+// Options and limits are the same for thousands of connections, which share them.
+var optionsInUse, limitsInUse sync.Map // by their values
+
+// shared returns the one copy of v that all use. What there is of them, configurations decide, not peers.
+func shared[T comparable](all *sync.Map, v T) *T {
+	if p, ok := all.Load(v); ok {
+		return p.(*T)
+	}
+	p, _ := all.LoadOrStore(v, &v)
+	return p.(*T)
 }
 
 // NewConn takes over a connection. What is neither a *net.TCPConn nor has its SyscallConn works too, but each write costs
@@ -106,11 +139,10 @@ func NewConn(nc net.Conn, o Options) *Conn {
 	if o.WriteBuffer <= 0 {
 		o.WriteBuffer = defaultWriteBuffer
 	}
-	c := &Conn{ns: o.Namespace, stanzaTime: o.StanzaTime, start: time.Now(), done: make(chan struct{})}
-	c.wire = newWire(nc, o.WriteTimeout, c)
+	c := &Conn{o: shared(&optionsInUse, o), start: time.Now()}
+	c.wire = newWire(nc, c)
 	c.r = c.wire
-	c.maxOut = o.WriteBuffer
-	c.lim.Store(&limits{o.Limits, o.Rate, o.Burst, o.Blanks})
+	c.lim.Store(shared(&limitsInUse, limits{o.Limits, o.Rate, o.Burst, o.Blanks}))
 	return c
 }
 
@@ -123,23 +155,25 @@ func (c *Conn) Heard() time.Time { return c.start.Add(time.Duration(c.heard.Load
 func (c *Conn) SetReadDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline = t
-	if !t.IsZero() && !c.armed.IsZero() && t.Before(c.armed) {
-		c.setDeadline(t) // a read may be waiting
+	c.deadline = c.at(t)
+	if c.deadline != 0 && c.armed != 0 && c.deadline < c.armed {
+		c.setDeadline(c.deadline) // a read may be waiting
 	}
 }
 
 // setDeadline tells the socket. The caller holds mu. Once closing has begun the deadline is the closing's.
-func (c *Conn) setDeadline(t time.Time) {
+func (c *Conn) setDeadline(t instant) {
 	if !c.closing.Load() {
 		c.armed = t
-		c.wire.SetReadDeadline(t)
+		c.wire.SetReadDeadline(c.time(t))
 	}
 }
 
 // SetLimits changes the scanner's limits, after login. They hold from the next element on. White space is not limited any
 // more: it is how clients keep a connection alive (RFC 6120 §4.6.1).
-func (c *Conn) SetLimits(l stanza.Limits, rate, burst int) { c.lim.Store(&limits{l, rate, burst, 0}) }
+func (c *Conn) SetLimits(l stanza.Limits, rate, burst int) {
+	c.lim.Store(shared(&limitsInUse, limits{l, rate, burst, 0}))
+}
 
 // Restart prepares for a new stream header on the same connection (RFC 6120 §4.3.3). Bytes already buffered are kept:
 // clients pipeline.
@@ -151,7 +185,7 @@ func (c *Conn) Restart() {
 	}
 	c.readMu.Unlock()
 	c.mu.Lock()
-	c.greeted, c.asked = false, stanza.JID{}
+	c.greeted, c.asked = false, nil
 	c.mu.Unlock()
 }
 
@@ -175,4 +209,14 @@ func (c *Conn) ServerCertificate() []byte { return c.wire.certificate() }
 func (c *Conn) RemoteAddr() net.Addr { return c.wire.RemoteAddr() }
 
 // Done is closed when the connection is closed: at once after Abort, within closeTime after CloseWith.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.closed {
+			close(c.done)
+		}
+	}
+	return c.done
+}

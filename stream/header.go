@@ -30,11 +30,12 @@ func (c *Conn) ReadHeader(h *Header) error {
 				return err
 			}
 			if done {
-				err := p.fill(h, rd.b[rd.off:], c.ns)
+				err := p.fill(h, rd.b[rd.off:], c.o.Namespace)
 				rd.off += p.pos
-				c.stanzaBy = zeroTime
+				c.stanzaBy = 0
+				to := h.To
 				c.mu.Lock()
-				c.asked = h.To
+				c.asked = &to
 				c.mu.Unlock()
 				if err != nil {
 					c.readErr = err
@@ -187,10 +188,10 @@ func (c *Conn) WriteHeader(h Header) {
 	if c.closed || c.closing.Load() {
 		return
 	}
-	c.greeted = true
+	c.greeted, c.asked = true, nil
 	ch := c.out.room()
 	was := len(ch.b)
-	ch.b = appendHeader(ch.b, c.ns, h)
+	ch.b = appendHeader(ch.b, c.o.Namespace, h)
 	c.out.size += len(ch.b) - was
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/xmppd/xmppd/stanza"
@@ -14,8 +13,6 @@ const (
 	nsXMLNS = "http://www.w3.org/2000/xmlns/"
 	maxDecl = 128 // bytes of an XML declaration
 )
-
-var zeroTime time.Time
 
 // span is a range of the bytes of a header.
 type span struct{ a, b int }

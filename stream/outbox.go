@@ -22,7 +22,7 @@ func (c *Conn) Queue(ctx context.Context, fn func(dst []byte) []byte) error {
 		return ErrClosed
 	}
 	stuck := c.wire.blocked.Load()
-	if stuck && c.out.size >= c.maxOut {
+	if stuck && c.out.size >= c.o.WriteBuffer {
 		c.mu.Unlock()
 		return ErrSlow
 	}
@@ -30,7 +30,7 @@ func (c *Conn) Queue(ctx context.Context, fn func(dst []byte) []byte) error {
 	was := len(ch.b)
 	ch.b = fn(ch.b)
 	n := len(ch.b) - was
-	if stuck && c.out.size+n > c.maxOut {
+	if stuck && c.out.size+n > c.o.WriteBuffer {
 		ch.b = ch.b[:was]
 		c.mu.Unlock()
 		return ErrSlow
@@ -39,6 +39,9 @@ func (c *Conn) Queue(ctx context.Context, fn func(dst []byte) []byte) error {
 	now := b == nil || c.out.size >= flushAt
 	if !now && c.batch != b {
 		c.batch = b
+		if b.conns == nil {
+			b.conns = b.few[:0]
+		}
 		b.conns = append(b.conns, c)
 	}
 	c.mu.Unlock()
@@ -153,12 +156,10 @@ func (c *Conn) waitBelow(ctx context.Context, n int, last bool) error {
 		if c.drained == nil {
 			c.drained = make(chan struct{})
 		}
-		wait := c.drained
+		wait := c.drained // Abort wakes too
 		c.mu.Unlock()
 		select {
 		case <-wait:
-		case <-c.done:
-			return ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -20,9 +20,9 @@ func (c *Conn) ration(n int) (int, error) {
 		if c.rated != lim {
 			c.rated, c.tokens = lim, full
 		} else {
-			c.tokens = min(full, c.tokens+now.Sub(c.counted).Seconds()*float64(lim.rate))
+			c.tokens = min(full, c.tokens+time.Duration(c.at(now)-c.counted).Seconds()*float64(lim.rate))
 		}
-		c.counted = now
+		c.counted = c.at(now)
 		if c.tokens >= 1 {
 			return min(n, int(c.tokens)), nil
 		}
@@ -30,13 +30,13 @@ func (c *Conn) ration(n int) (int, error) {
 		want := min(full, max(1, float64(lim.rate)*pauseTime.Seconds()))
 		pause := time.Duration((want - c.tokens) / float64(lim.rate) * float64(time.Second))
 		pause = min(max(pause, time.Millisecond), pauseTime)
-		if !c.stanzaBy.IsZero() {
-			c.stanzaBy = c.stanzaBy.Add(pause) // it is us who do not read
+		if c.stanzaBy != 0 {
+			c.stanzaBy += instant(pause) // it is us who do not read
 		}
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
-		case <-c.done:
+		case <-c.Done():
 			t.Stop()
 		}
 		if c.closing.Load() {

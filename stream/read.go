@@ -18,6 +18,7 @@ const (
 // reader is all that reading needs while there are bytes: an idle connection has none.
 type reader struct {
 	b       []byte // what was read; the unhandled part begins at off
+	record  []byte // what TLS reads into; TLS has it while it is lent
 	off     int
 	scanner stanza.Scanner
 	lim     *limits          // what the scanner has
@@ -36,6 +37,10 @@ var readers = sync.Pool{New: func() any { return &reader{b: make([]byte, 0, read
 func (c *Conn) acquire(b []byte) {
 	c.rd = readers.Get().(*reader)
 	c.rd.b = append(c.rd.b[:0], b...)
+	if tc := c.secure(); tc != nil {
+		tlsFields.lend(tc, c.rd.record)
+		c.rd.record = nil
+	}
 }
 
 // release gives the reader back. The caller holds readMu.
@@ -47,6 +52,11 @@ func (c *Conn) release() {
 	c.rd = nil
 	rd.forget()
 	rd.b, rd.off, rd.lim = rd.b[:0], 0, nil
+	if tc := c.secure(); tc != nil {
+		if b := tlsFields.reclaim(tc); cap(b) <= readSpare {
+			rd.record = b
+		}
+	}
 	if cap(rd.b) <= readSpare {
 		readers.Put(rd)
 	}
@@ -75,7 +85,7 @@ func (c *Conn) Read() (*stanza.Stanza, error) {
 				if err == nil {
 					rd.off += n
 					rd.cur = 1 - rd.cur
-					c.stanzaBy = time.Time{}
+					c.stanzaBy = 0
 					return &rd.st[rd.cur], nil
 				}
 				if err == stanza.ErrStreamEnd {
@@ -97,7 +107,7 @@ func (c *Conn) scan(rd *reader) {
 	if !rd.ready {
 		rd.ready = true
 		rd.scanner.Reset()
-		rd.scanner.DefaultNS = c.ns
+		rd.scanner.DefaultNS = c.o.Namespace
 		rd.scanner.Prefixes(c.prefixes...)
 	}
 	if lim := c.lim.Load(); !rd.partial && lim != rd.lim {
@@ -125,8 +135,8 @@ func (c *Conn) scan(rd *reader) {
 
 // begin starts the clock for an element that is not complete.
 func (c *Conn) begin() {
-	if c.stanzaTime > 0 && c.stanzaBy.IsZero() {
-		c.stanzaBy = time.Now().Add(c.stanzaTime)
+	if c.o.StanzaTime > 0 && c.stanzaBy == 0 {
+		c.stanzaBy = c.at(time.Now().Add(c.o.StanzaTime))
 	}
 }
 
@@ -149,6 +159,12 @@ func (c *Conn) Buffered() bool {
 func (c *Conn) fill() error {
 	if c.rd != nil && c.rd.off == len(c.rd.b) {
 		c.release()
+	}
+	if c.rd == nil && c.dry && c.wire.waits() {
+		if err := c.wait(); err != nil {
+			return err
+		}
+		c.acquire(nil)
 	}
 	if c.rd == nil {
 		n, err := c.receive(c.first[:])
@@ -176,6 +192,30 @@ func (c *Conn) fill() error {
 	return err
 }
 
+// wait waits for the first bytes of something new, and minds the deadlines.
+func (c *Conn) wait() error {
+	for {
+		if err := c.arm(); err != nil {
+			return err
+		}
+		err := c.wire.idle()
+		if err == nil {
+			return nil
+		}
+		if err := c.failed(err); err != nil {
+			return err
+		}
+	}
+}
+
+// failed is what becomes of an error of reading; nil: reading goes on.
+func (c *Conn) failed(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return c.expired()
+	}
+	return c.why(err)
+}
+
 // receive reads into p, as much as the rate allows, and minds the deadlines.
 func (c *Conn) receive(p []byte) (int, error) {
 	for {
@@ -193,20 +233,16 @@ func (c *Conn) receive(p []byte) (int, error) {
 		if err == nil {
 			n, err = c.r.Read(p[:allowed])
 		}
-		c.dry = n < allowed // TLS has handed out all of a record
+		c.dry = n < allowed || tlsFields.empty(c.secure()) // TLS has handed out all of a record
 		if n > 0 {
 			c.tokens -= float64(n)
 			c.heard.Store(int64(time.Since(c.start)))
 			return n, nil // an error that came with them comes again
 		}
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := c.expired(); err != nil {
+		if err != nil {
+			if err := c.failed(err); err != nil {
 				return 0, err
 			}
-		default:
-			return 0, c.why(err)
 		}
 	}
 }
@@ -220,10 +256,10 @@ func (c *Conn) arm() error {
 		return ErrClosed
 	}
 	want := c.deadline
-	if !c.stanzaBy.IsZero() && (want.IsZero() || c.stanzaBy.Before(want)) {
+	if c.stanzaBy != 0 && (want == 0 || c.stanzaBy < want) {
 		want = c.stanzaBy
 	}
-	if !want.IsZero() && (c.armed.IsZero() || want.Before(c.armed)) {
+	if want != 0 && (c.armed == 0 || want < c.armed) {
 		c.setDeadline(want)
 	}
 	return nil
@@ -236,13 +272,13 @@ func (c *Conn) expired() error {
 	if c.closing.Load() {
 		return ErrClosed
 	}
-	now := time.Now()
-	c.setDeadline(time.Time{})
+	now := c.at(time.Now())
+	c.setDeadline(0)
 	switch {
-	case !c.stanzaBy.IsZero() && !now.Before(c.stanzaBy):
+	case c.stanzaBy != 0 && now >= c.stanzaBy:
 		c.readErr = &Error{Condition: "connection-timeout", Text: "the element took too long to arrive"}
 		return c.readErr
-	case !c.deadline.IsZero() && !now.Before(c.deadline):
+	case c.deadline != 0 && now >= c.deadline:
 		return os.ErrDeadlineExceeded
 	}
 	return nil

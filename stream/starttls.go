@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // StartTLS runs the server's handshake, for direct TLS on a connection that is new. It refuses with ErrInjected, without
@@ -77,7 +76,7 @@ func (c *Conn) hold(ctx context.Context) error {
 		}
 		if c.out.size == 0 && !c.writing {
 			c.held = true
-			c.setDeadline(time.Time{})
+			c.setDeadline(0)
 			c.mu.Unlock()
 			return nil
 		}
@@ -105,7 +104,7 @@ func noting(cfg *tls.Config) *tls.Config {
 			return nil, err
 		}
 		if w, ok := hello.Conn.(*wire); ok && len(cert.Certificate) > 0 {
-			w.noteCertificate(cert.Certificate[0])
+			w.noteCertificate(&cert.Certificate[0])
 		}
 		return cert, nil
 	}

@@ -21,9 +21,8 @@ var errFlood = errors.New("stream: peer makes TLS speak and does not listen")
 // reader must not wait for a slow peer either.
 type wire struct {
 	net.Conn
-	raw     syscall.RawConn // nil: no way to write without waiting
-	once    func(fd uintptr) bool
-	timeout time.Duration
+	direct  *direct   // nil: no way to write without waiting, but poll's
+	poll    transport // nil: to wait takes a goroutine
 	up      *Conn
 	blocked atomic.Bool // something is left; while it is, nothing more should be written
 
@@ -31,21 +30,35 @@ type wire struct {
 	left *chunk // not yet taken by the socket, beyond what drain has in hand
 	hand int    // bytes that drain has in hand
 	err  error
-	leaf []byte // the certificate shown
-
-	// Arguments and results of once, which is made only once because a closure costs an allocation.
-	p    []byte
-	n    int
-	err1 error
+	leaf *[]byte // the certificate shown
 
 	records // the reading side
 }
 
-func newWire(nc net.Conn, timeout time.Duration, up *Conn) *wire {
-	w := &wire{Conn: nc, timeout: timeout, up: up}
-	if sc, ok := nc.(syscall.Conn); ok && canTry {
+// direct is how a socket of package net is read and written without waiting: the functions are called with its descriptor.
+// They are made once, because a closure costs an allocation, so their arguments and results stand beside them.
+type direct struct {
+	raw syscall.RawConn
+
+	once func(fd uintptr) bool // see tryOnce; guarded by wire.mu
+	p    []byte
+	n    int
+	err  error
+
+	fetch    func(fd uintptr) bool // see fetchOnce; the reading goroutine's
+	in       *chunk
+	fetchErr error
+}
+
+func newWire(nc net.Conn, up *Conn) *wire {
+	w := &wire{Conn: nc, up: up}
+	if t, ok := nc.(transport); ok {
+		w.poll = t
+	} else if sc, ok := nc.(syscall.Conn); ok && canTry {
 		if raw, err := sc.SyscallConn(); err == nil {
-			w.raw, w.once, w.fetch = raw, w.tryOnce, w.fetchOnce
+			d := &direct{raw: raw}
+			d.once, d.fetch = d.tryOnce, d.fetchOnce
+			w.direct = d
 		}
 	}
 	return w
@@ -59,14 +72,9 @@ func (w *wire) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n := 0
-	if !w.blocked.Load() && w.raw != nil {
-		w.p, w.n, w.err1 = p, 0, nil
-		err := w.raw.Write(w.once)
-		if err == nil {
-			err = w.err1
-		}
-		n, w.p = w.n, nil
-		if err != nil {
+	if !w.blocked.Load() {
+		var err error
+		if n, err = w.try(p); err != nil {
 			w.err = err
 			return n, err
 		}
@@ -89,6 +97,24 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// try writes what the socket takes now. The caller holds mu.
+func (w *wire) try(p []byte) (int, error) {
+	switch {
+	case w.poll != nil:
+		return w.poll.tryWrite(p)
+	case w.direct == nil:
+		return 0, nil
+	}
+	d := w.direct
+	d.p, d.n, d.err = p, 0, nil
+	err := d.raw.Write(d.once)
+	d.p = nil
+	if err == nil {
+		err = d.err
+	}
+	return d.n, err
+}
+
 // drain writes what is left, waiting for the peer. A peer that takes nothing for the write timeout is gone.
 func (w *wire) drain() {
 	for {
@@ -105,7 +131,7 @@ func (w *wire) drain() {
 		w.hand = len(ch.b)
 		w.mu.Unlock()
 		for p := ch.b; len(p) > 0; {
-			w.Conn.SetWriteDeadline(time.Now().Add(w.timeout))
+			w.Conn.SetWriteDeadline(time.Now().Add(w.up.o.WriteTimeout))
 			n, err := w.Conn.Write(p)
 			p = p[n:]
 			w.mu.Lock()
@@ -158,7 +184,7 @@ func (w *wire) CloseWrite() {
 }
 
 // noteCertificate is called in the handshake with the certificate chosen.
-func (w *wire) noteCertificate(leaf []byte) {
+func (w *wire) noteCertificate(leaf *[]byte) {
 	w.mu.Lock()
 	w.leaf = leaf
 	w.mu.Unlock()
@@ -167,5 +193,8 @@ func (w *wire) noteCertificate(leaf []byte) {
 func (w *wire) certificate() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.leaf
+	if w.leaf == nil {
+		return nil
+	}
+	return *w.leaf
 }

@@ -6,13 +6,10 @@ package stream
 // and who has nothing to read can wait for the socket itself instead of inside TLS: that takes half of the stack, which is
 // most of what an idle connection costs.
 type records struct {
-	framed bool // what arrives are records
-	head   int  // bytes of the current record's header that TLS has got
-	rest   int  // bytes of its body to come, once the header is complete
-
-	in       *chunk // was read by idle, and TLS has not got it
-	fetch    func(fd uintptr) bool
-	fetchErr error
+	framed bool   // what arrives are records
+	head   uint8  // bytes of the current record's header that TLS has got
+	rest   uint16 // bytes of its body to come, once the header is complete
+	in     *chunk // was read by idle, and TLS has not got it
 }
 
 // recordHeader is type, version and length (RFC 8446 §5.1).
@@ -31,9 +28,9 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	want := w.rest
+	want := int(w.rest)
 	if w.head < recordHeader {
-		want = recordHeader - w.head
+		want = int(recordHeader - w.head)
 	}
 	n, err := w.Conn.Read(p[:min(len(p), want)])
 	w.pass(p[:n], p[:n])
@@ -44,16 +41,16 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) pass(p, src []byte) (n int) {
 	for n < len(p) && n < len(src) {
 		if w.head == recordHeader {
-			m := copy(p[n:], src[n:min(len(src), n+w.rest)])
+			m := copy(p[n:], src[n:min(len(src), n+int(w.rest))])
 			n += m
-			if w.rest -= m; w.rest > 0 {
+			if w.rest -= uint16(m); w.rest > 0 {
 				continue
 			}
 			w.head = 0
 			return n
 		}
 		p[n] = src[n]
-		w.rest = (w.rest<<8 | int(src[n])) & 0xffff // in the end the last two bytes
+		w.rest = w.rest<<8 | uint16(src[n]) // in the end the last two bytes
 		n++
 		if w.head++; w.head == recordHeader && w.rest == 0 {
 			w.head = 0
@@ -63,16 +60,36 @@ func (w *wire) pass(p, src []byte) (n int) {
 	return n
 }
 
-// idle waits until the socket has something. The caller knows that TLS holds nothing; it returns at once where that is not
-// enough to know, or nothing can be waited for.
+// between tells whether nothing has been read of what TLS will ask for next.
+func (w *wire) between() bool { return w.in == nil && w.head == 0 }
+
+// waits tells whether idle waits. The caller knows that TLS holds nothing.
+func (w *wire) waits() bool { return w.framed && (w.direct != nil || w.poll != nil) && w.between() }
+
+// idle waits until the socket has something. It returns at once where waits says no.
 func (w *wire) idle() error {
-	if !w.framed || w.fetch == nil || w.in != nil || w.head != 0 {
+	if !w.waits() {
 		return nil
 	}
-	if err := w.raw.Read(w.fetch); err != nil {
+	if w.poll != nil {
+		if err := w.poll.wait(); err != nil {
+			return err
+		}
+		ch := newChunk(0)
+		n, err := w.poll.Read(ch.b[:cap(ch.b)])
+		if err != nil {
+			ch.free()
+			return err
+		}
+		ch.b = ch.b[:n]
+		w.in = ch
+		return nil
+	}
+	d := w.direct
+	if err := d.raw.Read(d.fetch); err != nil {
 		return err
 	}
-	err := w.fetchErr
-	w.fetchErr = nil
+	err := d.fetchErr
+	w.in, d.in, d.fetchErr = d.in, nil, nil
 	return err
 }

@@ -159,7 +159,7 @@ func TestPiecesOfTLS(t *testing.T) {
 // TestWaitsOutsideTLS: who has nothing to read waits above TLS, without a buffer.
 func TestWaitsOutsideTLS(t *testing.T) {
 	h, c := openTLS(t, testOptions())
-	if h.wire.raw == nil {
+	if h.wire.direct == nil {
 		t.Skip("this system has no way to wait for a socket alone")
 	}
 	write(t, c, chat)

@@ -70,6 +70,7 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 	}
 	// What needs a restart stays as it is; the file says it, the report says so.
 	cfg.General.DataDir, cfg.Storage = old.General.DataDir, old.Storage
+	cfg.C2S.Transport = old.C2S.Transport
 	if s.certs != nil {
 		if err := s.certs.Reload(certOptions(cfg, s.log)); err != nil {
 			return nil, badRequest(err.Error())

@@ -15,6 +15,7 @@ import (
 	"github.com/xmppd/xmppd/c2s"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/secret"
+	"github.com/xmppd/xmppd/stream"
 )
 
 // drainTime is how long SIGTERM waits for clients to take what is theirs; a second signal does not wait.
@@ -77,9 +78,16 @@ func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger, leve
 		s.close(context.WithoutCancel(ctx))
 		return nil, err
 	}
+	if cfg.C2S.Transport == "epoll" {
+		if s.poller, err = stream.NewPoller(); err != nil {
+			ls.close()
+			s.close(context.WithoutCancel(ctx))
+			return nil, err
+		}
+	}
 	s.c2s = c2s.New(c2s.Options{
-		Config: cfg, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret, TLS: s.tlsConfig("xmpp-client"),
-		Log: log,
+		Config: cfg, Poller: s.poller, Router: s.router, Users: s.users, Throttle: s.throttle, Secret: s.keys.Secret,
+		TLS: s.tlsConfig("xmpp-client"), Log: log,
 	})
 	if err := s.openPeers(cfg); err != nil {
 		ls.close()

@@ -44,6 +44,7 @@ type server struct {
 	certs    *stream.Certificates
 	router   *router.Router
 	loader   *modules.Loader
+	poller   *stream.Poller // nil: a goroutine for each connection
 	c2s      *c2s.Server
 	s2s      *s2s.Server
 	peers    peers
@@ -181,6 +182,9 @@ func (s *server) tlsConfig(alpn string) func(host string, direct bool) *tls.Conf
 
 // close stops the modules and closes the storage. Streams are ended by then.
 func (s *server) close(ctx context.Context) error {
+	if s.poller != nil {
+		s.poller.Close()
+	}
 	return errors.Join(s.loader.Stop(ctx), s.store.Close())
 }
 

@@ -125,6 +125,9 @@ func New(t testing.TB, o Options) *Server {
 	if o.S2S == "" {
 		o.S2S = "listen = []"
 	}
+	if tr := os.Getenv("XMPPD_TEST_TRANSPORT"); tr != "" && !strings.Contains(o.C2S, "transport") {
+		o.C2S += fmt.Sprintf("\ntransport = %q\n", tr)
+	}
 	s := &Server{t: t, Dir: t.TempDir(), Hosts: o.Hosts}
 	if err := os.Chmod(s.Dir, 0o700); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,227 @@
+package stream
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Poller waits for many connections without a goroutine for each (epoll(7)). A connection is handed to it by Adopt, given to
+// NewConn, and from Park on costs its own state and nothing else.
+//
+// # Implementation notes
+//
+//   - A socket is taken from Go's own poller by duplicating its descriptor: what net keeps for each would be a sixth of all.
+//     It is registered once and for all, edge-triggered, so that a stanza costs no system call but read and write.
+//   - The epoll instance is itself a file that Go's poller waits for, so waiting takes no thread.
+//   - An event names a slot and its generation. A socket leaves its slot before its descriptor is closed, and the generation
+//     changes: an event that was on its way finds nobody, whoever has descriptor or slot by then.
+//   - A descriptor is used under the socket's reading or writing lock, and closed under both. No call under them waits.
+//   - Deadlines are one heap and one timer.
+//   - Lock order: Conn.mu, then socket.mu, then Poller.mu; crew.mu is last.
+type Poller struct {
+	crew  crew
+	file  *os.File // the epoll instance
+	raw   syscall.RawConn
+	start time.Time
+	begin sync.Once     // starts the waiting, with the first connection
+	done  chan struct{} // closed when nobody waits any more
+
+	mu    sync.Mutex
+	slots []slot
+	free  []int32 // slots without a socket
+	due   deadlines
+	timer *time.Timer
+	next  time.Duration // when timer fires, since start; 0: it does not
+}
+
+// slot is where events find their socket.
+type slot struct {
+	s   *socket
+	gen int32
+}
+
+// NewPoller makes a Poller. Close it after the last of its connections.
+func NewPoller() (*Poller, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // so that os has Go's poller wait for it
+		syscall.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &Poller{file: os.NewFile(uintptr(fd), "epoll"), start: time.Now(), done: make(chan struct{})}
+	if p.raw, err = p.file.SyscallConn(); err == nil {
+		err = p.file.SetDeadline(time.Time{}) // fails where Go's poller cannot
+	}
+	if err != nil {
+		p.file.Close()
+		return nil, fmt.Errorf("stream: epoll: %w", err)
+	}
+	p.timer = time.AfterFunc(time.Hour, p.expire)
+	p.timer.Stop()
+	return p, nil
+}
+
+// Close ends the waiting. Connections that are still open are not served any more.
+func (p *Poller) Close() {
+	p.begin.Do(func() { close(p.done) })
+	p.file.Close()
+	<-p.done
+	p.mu.Lock()
+	p.timer.Stop()
+	p.mu.Unlock()
+	p.crew.close()
+}
+
+// Adopt takes a TCP connection over and returns what to use in its place. Any other connection, and one for which
+// there is no descriptor to spare, is returned as it is: it works, at the price of a goroutine.
+func (p *Poller) Adopt(nc net.Conn) net.Conn {
+	tc, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nc
+	}
+	remote, _ := tc.RemoteAddr().(*net.TCPAddr)
+	raw, err := tc.SyscallConn()
+	if remote == nil || err != nil {
+		return nc
+	}
+	fd := -1
+	err = raw.Control(func(old uintptr) {
+		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0)
+		if errno == 0 {
+			fd = int(n)
+		}
+	})
+	if err != nil || fd < 0 {
+		return nc
+	}
+	s := &socket{p: p, fd: fd, remote: remote.AddrPort()}
+	p.mu.Lock()
+	n := len(p.free)
+	if n > 0 {
+		s.slot = p.free[n-1]
+		p.free = p.free[:n-1]
+	} else {
+		s.slot = int32(len(p.slots))
+		p.slots = append(p.slots, slot{})
+	}
+	p.slots[s.slot].s = s
+	gen := p.slots[s.slot].gen
+	p.mu.Unlock()
+	ev := syscall.EpollEvent{Events: socketEvents, Fd: s.slot, Pad: gen}
+	if err := p.control(syscall.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		p.forget(s)
+		syscall.Close(fd)
+		return nc
+	}
+	p.begin.Do(func() { go p.run() })
+	nc.Close() // the duplicate keeps the connection
+	return s
+}
+
+// socketEvents is what a socket is registered for.
+const socketEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | -syscall.EPOLLET
+
+// control is epoll_ctl(2), on an instance that is open.
+func (p *Poller) control(op, fd int, ev *syscall.EpollEvent) error {
+	var err error
+	if cerr := p.raw.Control(func(epfd uintptr) { err = syscall.EpollCtl(int(epfd), op, fd, ev) }); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// forget sees to it that no event and no deadline finds the socket any more.
+func (p *Poller) forget(s *socket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sl := &p.slots[s.slot]
+	sl.s = nil
+	sl.gen++
+	p.free = append(p.free, s.slot)
+	p.due.remove(s)
+}
+
+// run waits for events until the Poller is closed.
+func (p *Poller) run() {
+	defer close(p.done)
+	events := make([]syscall.EpollEvent, 256)
+	woken := make([]*socket, len(events))
+	n := 0
+	wait := func(epfd uintptr) bool {
+		var err error
+		if n, err = syscall.EpollWait(int(epfd), events, 0); err == syscall.EINTR {
+			n, err = syscall.EpollWait(int(epfd), events, 0)
+		}
+		return n > 0 || err != nil && err != syscall.EINTR
+	}
+	for {
+		if err := p.raw.Read(wait); err != nil || n <= 0 {
+			return
+		}
+		p.mu.Lock()
+		for i, ev := range events[:n] {
+			woken[i] = nil
+			if sl := p.slots[ev.Fd]; sl.gen == ev.Pad {
+				woken[i] = sl.s
+			}
+		}
+		p.mu.Unlock()
+		for i, s := range woken[:n] {
+			if s != nil {
+				s.event(events[i].Events)
+				woken[i] = nil
+			}
+		}
+	}
+}
+
+// schedule sets the deadline of a socket, or takes it off (0).
+func (p *Poller) schedule(s *socket, at time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.slots[s.slot].s != s {
+		return
+	}
+	p.due.remove(s)
+	if at > 0 {
+		p.due.add(s, at)
+	}
+	p.tick()
+}
+
+// tick sets the timer for the earliest deadline. It may fire earlier than needed. The caller holds mu.
+func (p *Poller) tick() {
+	if len(p.due) == 0 {
+		return
+	}
+	if first := p.due[0].due; p.next == 0 || first < p.next {
+		p.next = first
+		p.timer.Reset(max(0, first-p.now()))
+	}
+}
+
+// now is the time since start, by a clock that nobody sets.
+func (p *Poller) now() time.Duration { return time.Since(p.start) }
+
+// expire wakes those whose deadline has passed.
+func (p *Poller) expire() {
+	p.mu.Lock()
+	p.next = 0
+	var late []*socket
+	for now := p.now(); len(p.due) > 0 && p.due[0].due <= now; {
+		s := p.due[0]
+		p.due.remove(s)
+		late = append(late, s)
+	}
+	p.tick()
+	p.mu.Unlock()
+	for _, s := range late {
+		s.late()
+	}
+}
