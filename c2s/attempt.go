@@ -1,6 +1,7 @@
 package c2s
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"slices"
@@ -51,7 +52,7 @@ func (c *client) begin(name string, unlisted bool) (*attempt, *auth.Failure) {
 // step takes a message of the client's. Without failure and without more the client is logged in.
 func (c *client) step(a *attempt, in []byte) (out []byte, more bool, f *auth.Failure) {
 	c.n.looked = time.Now()
-	ctx := c.ctx
+	var ctx context.Context = &c.batch
 	if a.two != nil {
 		ctx = modules.WithLogin(ctx, &a.two.Login)
 	}
@@ -112,7 +113,7 @@ func (c *client) admit(id auth.Identity) error {
 	if u == nil {
 		return &auth.Failure{Condition: auth.TemporaryAuthFailure, Cause: errors.New("c2s: host is gone")}
 	}
-	acc, err := u.Get(c.ctx, id.JID.Local())
+	acc, err := u.Get(&c.batch, id.JID.Local())
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
 		return &auth.Failure{Condition: auth.NotAuthorized, Cause: err}
@@ -134,7 +135,7 @@ func (c *client) still(password time.Time) bool {
 	if u == nil {
 		return false
 	}
-	acc, err := u.Get(c.ctx, c.ident.JID.Local())
+	acc, err := u.Get(&c.batch, c.ident.JID.Local())
 	return err == nil && !acc.Disabled && acc.PasswordChanged.Equal(password)
 }
 
@@ -164,7 +165,7 @@ func (c *client) letIn(a *attempt) {
 // noted writes down when the account was used.
 func (c *client) noted() {
 	c.batch.Flush() // the client goes on while the date is written down
-	if err := c.srv.o.Users(c.ident.JID.Domain()).Touch(c.ctx, c.ident.JID.Local(), time.Now()); err != nil {
+	if err := c.srv.o.Users(c.ident.JID.Domain()).Touch(&c.batch, c.ident.JID.Local(), time.Now()); err != nil {
 		c.log().Warn("login not noted", "account", c.ident.JID.String(), "err", err)
 	}
 }

@@ -45,7 +45,7 @@ func newLane(t testing.TB, name string) *lane {
 	l := &lane{alice: benchClient(t, r, "alice", ""), bob: benchClient(t, r, "bob", how.extra)}
 	// A connection that nobody reads: its batch is the caller's alone.
 	l.c = &client{srv: l.alice.srv, policy: l.alice.client.policy, sc: l.alice.client.sc, login: l.alice.login}
-	l.c.ctx = stream.WithBatch(l.alice.srv.ctx, &l.c.batch)
+	stream.WithBatch(l.alice.srv.ctx, &l.c.batch)
 	l.alice.mu.Lock()
 	l.alice.client = l.c
 	l.alice.mu.Unlock()

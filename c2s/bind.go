@@ -151,12 +151,12 @@ func (c *client) register(s *session, answer func(*session) []byte) (old *sessio
 
 // sameClient tells whether another session is of the same installation of a client, which says so by XEP-0388 §2.1.
 func (s *session) sameClient(o *session) bool {
-	if s.agent.Client == "" {
+	if s.installation() == "" {
 		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.agent.Client == s.agent.Client
+	return o.installation() == s.installation()
 }
 
 // opened puts a session of openSession in force on its connection. What negotiation needed is let go.
@@ -165,7 +165,7 @@ func (c *client) opened(s *session) error {
 	password := c.n.password
 	c.attach(s)
 	if t := c.srv.o.Router.Table(s.jid.Domain()); t != nil {
-		t.Hooks.SessionOpened.Run(c.ctx, s)
+		t.Hooks.SessionOpened.Run(&c.batch, s)
 	}
 	if !c.still(password) {
 		return errReset

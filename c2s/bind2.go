@@ -32,7 +32,7 @@ func (c *client) bind2(t *modules.Table, l *modules.Login, b *stanza.Element, an
 				continue
 			}
 			if e := b.Child(f.Var, ""); e != nil {
-				f.Enable(c.ctx, s, e)
+				f.Enable(&c.batch, s, e)
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func (c *client) bind2(t *modules.Table, l *modules.Login, b *stanza.Element, an
 		}
 		for _, f := range t.Binding {
 			if f.Bound != nil {
-				x.Raw(f.Bound(c.ctx, l, s.jid))
+				x.Raw(f.Bound(&c.batch, l, s.jid))
 			}
 		}
 		return answer(s, string(x.Bytes()))
@@ -68,10 +68,10 @@ func (c *client) resourceOf(tag string) string {
 		tag = "client"
 	}
 	tag = shorten(tag)
-	if c.agent.Client == "" {
+	if c.installation() == "" {
 		return tag + "." + newResource()
 	}
 	mac := hmac.New(sha256.New, c.srv.o.Secret("bind2 resources"))
-	mac.Write([]byte(c.ident.JID.String() + "\x00" + tag + "\x00" + c.agent.Client))
+	mac.Write([]byte(c.ident.JID.String() + "\x00" + tag + "\x00" + c.installation()))
 	return tag + "." + strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil))[:10])
 }

@@ -1,7 +1,6 @@
 package c2s
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -36,14 +35,21 @@ type client struct {
 	sess   atomic.Pointer[session]
 	pinged bool
 
-	batch stream.Batch
-	ctx   context.Context // carries batch
+	batch stream.Batch // the context of all that the reading goroutine does
 }
 
 // login is who has logged in, and with what. A client and its session share it; after the login it does not change.
 type login struct {
 	ident auth.Identity
-	agent modules.UserAgent
+	agent *modules.UserAgent // what it says of itself, where it does
+}
+
+// installation stands for the client's installation, where it has named one (XEP-0388 §2.1).
+func (l *login) installation() string {
+	if l.agent == nil {
+		return ""
+	}
+	return l.agent.Client
 }
 
 // negotiation is what only a client that has no resource yet needs.
@@ -65,7 +71,7 @@ func (s *server) newClient(nc net.Conn, from netip.Addr, p *policy, direct bool)
 	c := &client{srv: s, policy: p, id: s.seq.Add(1), visitor: from, login: &login{}, sc: stream.NewConn(nc, p.stream())}
 	c.n = &negotiation{direct: direct, header: true, started: now}
 	c.n.conn.Remote = nc.RemoteAddr()
-	c.ctx = stream.WithBatch(s.ctx, &c.batch)
+	stream.WithBatch(s.ctx, &c.batch)
 	c.until(time.Duration(p.HandshakeTimeout))
 	return c
 }
@@ -256,7 +262,7 @@ func (c *client) table() (*modules.Table, error) {
 }
 
 // queue sends something that is no stanza.
-func (c *client) queue(fn func(dst []byte) []byte) error { return c.sc.Queue(c.ctx, fn) }
+func (c *client) queue(fn func(dst []byte) []byte) error { return c.sc.Queue(&c.batch, fn) }
 
 func (c *client) say(xml string) error {
 	return c.queue(func(dst []byte) []byte { return append(dst, xml...) })

@@ -82,7 +82,7 @@ func (s *session) setActive(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.csi != nil {
-		s.release(c.ctx)
+		s.release(&c.batch)
 		s.csi = nil
 	}
 }

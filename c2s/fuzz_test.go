@@ -64,7 +64,7 @@ func FuzzHandle(f *testing.F) {
 			return
 		}
 		c := &client{srv: s.srv, policy: s.srv.policy.Load(), sc: s.client.sc, login: s.login}
-		c.ctx = stream.WithBatch(s.srv.ctx, &c.batch)
+		stream.WithBatch(s.srv.ctx, &c.batch)
 		s.mu.Lock()
 		s.client = c
 		s.mu.Unlock()

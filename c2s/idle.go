@@ -45,5 +45,5 @@ func (c *client) ping() error {
 	if s.closed || s.client != c {
 		return errReplaced
 	}
-	return s.put(c.ctx, ping)
+	return s.put(&c.batch, ping)
 }

@@ -83,7 +83,7 @@ func (c *client) early(st *stanza.Stanza) error {
 		}
 	}
 	p := &modules.Packet{Stanza: st, To: host}
-	payload, err := fn(c.ctx, &modules.IQ{Packet: p, Payload: st.Payload(), Conn: &c.n.conn})
+	payload, err := fn(&c.batch, &modules.IQ{Packet: p, Payload: st.Payload(), Conn: &c.n.conn})
 	if err == modules.Done {
 		return nil
 	}

@@ -97,7 +97,7 @@ func (s *session) lost(c *client, e *stream.Error) {
 	s.client = nil
 	s.asleep.Store(true)
 	if s.csi != nil { // it will be active when it comes back (XEP-0352 §5.2)
-		s.release(c.ctx)
+		s.release(&c.batch)
 		s.csi = nil
 	}
 	m.calm()
@@ -199,7 +199,7 @@ func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed
 	}
 	old := s.client
 	s.client = c
-	if c.agent.Client == "" {
+	if c.installation() == "" {
 		c.agent = s.agent
 	}
 	s.login = c.login
@@ -208,11 +208,11 @@ func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed
 	c.say(wrap(s, "<resumed xmlns='"+stanza.NSSM+"' h='"+strconv.FormatUint(uint64(m.in), 10)+"' previd='"+m.token+"'/>"))
 	m.sent, m.asked = 0, false
 	if s.csi != nil {
-		s.release(c.ctx)
+		s.release(&c.batch)
 		s.csi = nil
 	}
 	s.restamp()
-	s.pump(c.ctx)
+	s.pump(&c.batch)
 	s.watch()
 	s.mu.Unlock()
 	if old != nil {
@@ -253,7 +253,7 @@ func (c *client) resumed(s *session) error {
 	c.attach(s)
 	c.log().Info("session resumed", "account", s.jid.Bare().String(), "resource", s.jid.Resource(), "session", s.ID())
 	if t := c.srv.o.Router.Table(s.jid.Domain()); t != nil {
-		t.Hooks.SessionResumed.Run(c.ctx, s)
+		t.Hooks.SessionResumed.Run(&c.batch, s)
 	}
 	if !c.still(password) {
 		return errReset

@@ -41,11 +41,14 @@ func (c *client) sasl2Success(a *attempt) error {
 	}
 	l := &a.two.Login
 	c.letIn(a)
-	c.agent = l.Agent
+	if l.Agent != (modules.UserAgent{}) {
+		agent := l.Agent
+		c.agent = &agent
+	}
 	var results []byte
 	for _, f := range t.Inline {
 		if f.Success != nil {
-			results = append(results, f.Success(c.ctx, l)...)
+			results = append(results, f.Success(&c.batch, l)...)
 		}
 	}
 	success := func(who stanza.JID, session string) []byte {

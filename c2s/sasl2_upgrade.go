@@ -61,7 +61,7 @@ func (c *client) tasks(a *attempt) []task {
 			slices.ContainsFunc(list, func(t task) bool { return t.up.Hash == hash }) {
 			continue
 		}
-		up, err := u.Upgrade(c.ctx, a.two.Identity.JID.Local(), hash)
+		up, err := u.Upgrade(&c.batch, a.two.Identity.JID.Local(), hash)
 		if err != nil {
 			c.log().Warn("no upgrade", "account", a.two.Identity.JID.String(), "hash", hash, "err", err)
 		}
@@ -127,7 +127,7 @@ func (c *client) learn(a *attempt, up *auth.Upgrade, hash *stanza.Element) *auth
 	if u == nil {
 		return &auth.Failure{Condition: auth.TemporaryAuthFailure, Cause: errors.New("c2s: host is gone")}
 	}
-	err := u.Upgraded(c.ctx, id.JID.Local(), up, salted, a.two.PasswordChanged)
+	err := u.Upgraded(&c.batch, id.JID.Local(), up, salted, a.two.PasswordChanged)
 	switch {
 	case err == nil:
 		c.log().Info("password has keys for another hash", "account", id.JID.String(), "hash", up.Hash)

@@ -72,8 +72,11 @@ func (s *session) Info() modules.SessionInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := modules.SessionInfo{
-		Mechanism: s.ident.Mechanism, Details: s.ident.Details, Agent: s.agent, Started: s.started,
+		Mechanism: s.ident.Mechanism, Details: s.ident.Details, Started: s.started,
 		SM: s.sm != nil, Inactive: s.csi != nil,
+	}
+	if s.agent != nil {
+		i.Agent = *s.agent
 	}
 	if c := s.client; c != nil {
 		i.Remote, i.TLS = c.sc.RemoteAddr(), c.sc.TLS()
@@ -149,7 +152,7 @@ func (s *session) stanza(c *client, st *stanza.Stanza) error {
 	*p = modules.Packet{Stanza: st, From: s.jid, To: st.To(), Origin: s}
 	r := s.srv.o.Router
 	if e := s.check(p); e != nil {
-		r.Bounce(c.ctx, p, e)
+		r.Bounce(&c.batch, p, e)
 		return nil
 	}
 	t, err := c.table()
@@ -158,23 +161,23 @@ func (s *session) stanza(c *client, st *stanza.Stanza) error {
 	}
 	if st.Kind == stanza.KindIQ && st.Has(stanza.NSSession, "session") && (p.To.IsZero() || p.To == s.jid.Host()) {
 		// COMPAT: clients of RFC 3921 §3 ask for a session; there has been one since the resource was bound.
-		s.Send(c.ctx, st.Result(nil))
+		s.Send(&c.batch, st.Result(nil))
 		return nil
 	}
 	if p.To.IsZero() && st.Kind != stanza.KindPresence {
 		p.To = s.jid.Bare() // RFC 6120 §10.3.1, §10.3.3: for the client's own account
 	}
-	if err := t.Hooks.Outgoing.Run(c.ctx, p); err != nil {
+	if err := t.Hooks.Outgoing.Run(&c.batch, p); err != nil {
 		if err != modules.Done {
-			r.Bounce(c.ctx, p, s.srv.stanzaError(p, err))
+			r.Bounce(&c.batch, p, s.srv.stanzaError(p, err))
 		}
 		return nil
 	}
 	if st.Kind == stanza.KindPresence && p.To.IsZero() {
-		s.setPresence(c.ctx, t, st.Retain())
+		s.setPresence(&c.batch, t, st.Retain())
 		return nil
 	}
-	r.Route(c.ctx, p)
+	r.Route(&c.batch, p)
 	return nil
 }
 

@@ -111,7 +111,7 @@ func (s *session) manage(c *client, st *stanza.Stanza) error {
 		if s.sm == nil {
 			break
 		}
-		return c.ack(c.ctx, s.sm)
+		return c.ack(&c.batch, s.sm)
 	case "a":
 		if s.sm == nil {
 			break
@@ -198,7 +198,7 @@ func (s *session) acknowledged(c *client, h uint32) error {
 		return tooHigh(h, m)
 	}
 	m.asked = false
-	s.pump(c.ctx)
+	s.pump(&c.batch)
 	return nil
 }
 
@@ -286,7 +286,7 @@ func (s *session) ask(c *client) bool {
 	if s.sm == nil || s.client != c {
 		return false
 	}
-	s.pump(c.ctx)
+	s.pump(&c.batch)
 	c.queue(appendAckRequest)
 	s.sm.asked = true
 	return true

@@ -164,6 +164,15 @@ func (s *Stanza) Size() int {
 	return n
 }
 
+// encode returns the stanza as it goes out, in a slice without room to spare: Size allows for the worst.
+func (s *Stanza) encode() []byte {
+	b := s.AppendTo(make([]byte, 0, s.Size()))
+	if cap(b) > len(b)+len(b)/8 {
+		b = slices.Clone(b)
+	}
+	return b
+}
+
 // Retain returns the stanza with its own copy of the bytes, changes included: for what is kept past the next read.
 func (s *Stanza) Retain() *Stanza {
 	if !s.changed() {
@@ -173,12 +182,12 @@ func (s *Stanza) Retain() *Stanza {
 		c.attrs = slices.Clone(s.attrs)
 		return &c
 	}
-	c, err := parseIn(s.AppendTo(make([]byte, 0, s.Size())), s.defaultNS)
+	c, err := parseIn(s.encode(), s.defaultNS)
 	if err != nil {
 		// Only what was added can be broken: it never went through the scanner.
 		t := s.Clone()
 		t.added = nil
-		if c, err = parseIn(t.AppendTo(make([]byte, 0, t.Size())), s.defaultNS); err != nil {
+		if c, err = parseIn(t.encode(), s.defaultNS); err != nil {
 			return New(s.Kind, s.Type, s.ID(), s.from, s.to, nil)
 		}
 	}

@@ -5,8 +5,9 @@ import "context"
 // Batch collects the connections that got output while one read buffer full of stanzas was handled, so that each is
 // flushed once. It belongs to one reading goroutine; it travels in the context of the handlers that run on it.
 type Batch struct {
-	conns []*Conn
-	few   [2]*Conn // what most get along with: the other one, and who is answered
+	context.Context // what it travels in
+	conns           []*Conn
+	few             [2]*Conn // what most get along with: the other one, and who is answered
 }
 
 type batchKey struct{}
@@ -14,13 +15,31 @@ type batchKey struct{}
 // maxBatch is the number of connections that a batch keeps room for after a flush.
 const maxBatch = 16
 
-// WithBatch returns a context that carries b.
+// WithBatch returns a context that carries b: b itself, which takes ctx on.
 func WithBatch(ctx context.Context, b *Batch) context.Context {
-	return context.WithValue(ctx, batchKey{}, b)
+	if b == nil { // none, whatever ctx carries
+		return context.WithValue(ctx, batchKey{}, b)
+	}
+	b.Context = ctx
+	return b
+}
+
+// Value implements context.Context.
+func (b *Batch) Value(key any) any {
+	if key == (batchKey{}) {
+		return b
+	}
+	return b.Context.Value(key)
 }
 
 // BatchOf returns the batch of a context, or nil.
-func BatchOf(ctx context.Context) *Batch { b, _ := ctx.Value(batchKey{}).(*Batch); return b }
+func BatchOf(ctx context.Context) *Batch {
+	b, ok := ctx.(*Batch)
+	if !ok {
+		b, _ = ctx.Value(batchKey{}).(*Batch)
+	}
+	return b
+}
 
 // Flush flushes every connection collected and empties the batch.
 func (b *Batch) Flush() {

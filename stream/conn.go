@@ -42,8 +42,7 @@ type Conn struct {
 	o       *Options // shared
 	wire    *wire
 	lim     atomic.Pointer[limits]
-	start   time.Time
-	heard   atomic.Int64 // when the peer last sent anything, since start
+	heard   atomic.Int64 // when the peer last sent anything; an instant
 	closing atomic.Bool  // no more is queued, none is read
 	ended   atomic.Bool  // the peer sent </stream:stream>
 
@@ -61,12 +60,12 @@ type readState struct {
 	again    bool     // it is not the first on this connection
 	readErr  error
 	stanzaBy instant // when the incomplete element must be complete
-	blank    int     // bytes of white space between elements so far, while they are limited
+	blank    int32   // bytes of white space between elements so far, while they are limited
 	tokens   float64 // bytes that may be read at once
 	counted  instant // when tokens was last right
 	rated    *limits // what tokens are counted for
 	dry      bool    // the last read brought less than there was room for
-	first    [8]byte // what an idle connection reads into, where it cannot wait for its socket instead
+	first    [4]byte // what an idle connection reads into, where it cannot wait for its socket instead
 }
 
 // writeState is what mu guards. Lock order: mu, then wire.mu.
@@ -88,27 +87,29 @@ type writeState struct {
 	armed    instant       // what the socket knows; may be earlier than needed
 }
 
-// instant is a point in time as a connection counts it, by a clock that nobody sets: since the connection was taken over.
+// instant is a point in time, counted from the start of the process by a clock that nobody sets: a third of a time.Time.
 // 0 is no point in time.
 type instant time.Duration
 
+var processStart = time.Now()
+
 // at makes an instant of a time; of the zero time, none.
-func (c *Conn) at(t time.Time) instant {
+func at(t time.Time) instant {
 	if t.IsZero() {
 		return 0
 	}
-	if d := t.Sub(c.start); d != 0 {
+	if d := t.Sub(processStart); d != 0 {
 		return instant(d)
 	}
 	return 1
 }
 
 // time is the other way round.
-func (c *Conn) time(i instant) time.Time {
+func (i instant) time() time.Time {
 	if i == 0 {
 		return time.Time{}
 	}
-	return c.start.Add(time.Duration(i))
+	return processStart.Add(time.Duration(i))
 }
 
 // limits are what SetLimits changes.
@@ -139,7 +140,8 @@ func NewConn(nc net.Conn, o Options) *Conn {
 	if o.WriteBuffer <= 0 {
 		o.WriteBuffer = defaultWriteBuffer
 	}
-	c := &Conn{o: shared(&optionsInUse, o), start: time.Now()}
+	c := &Conn{o: shared(&optionsInUse, o)}
+	c.heard.Store(int64(at(time.Now())))
 	c.wire = newWire(nc, c)
 	c.r = c.wire
 	c.lim.Store(shared(&limitsInUse, limits{o.Limits, o.Rate, o.Burst, o.Blanks}))
@@ -148,14 +150,14 @@ func NewConn(nc net.Conn, o Options) *Conn {
 
 // Heard returns when the peer last sent anything, were it white space only (RFC 6120 §4.6.1); at first, when the connection
 // was taken over.
-func (c *Conn) Heard() time.Time { return c.start.Add(time.Duration(c.heard.Load())) }
+func (c *Conn) Heard() time.Time { return instant(c.heard.Load()).time() }
 
 // SetReadDeadline bounds all reads until it is changed; the zero time lifts it. It may be called for every stanza: the
 // socket's own timer is moved only when it must.
 func (c *Conn) SetReadDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline = c.at(t)
+	c.deadline = at(t)
 	if c.deadline != 0 && c.armed != 0 && c.deadline < c.armed {
 		c.setDeadline(c.deadline) // a read may be waiting
 	}
@@ -165,7 +167,7 @@ func (c *Conn) SetReadDeadline(t time.Time) {
 func (c *Conn) setDeadline(t instant) {
 	if !c.closing.Load() {
 		c.armed = t
-		c.wire.SetReadDeadline(c.time(t))
+		c.wire.SetReadDeadline(t.time())
 	}
 }
 

@@ -2,14 +2,12 @@
 
 package stream
 
-import "time"
-
 // deadlines is a heap of sockets, the earliest first. A socket knows its place, counted from one.
 type deadlines []*socket
 
-func (h *deadlines) add(s *socket, at time.Duration) {
+func (h *deadlines) add(s *socket, by instant) {
 	*h = append(*h, s)
-	s.due, s.place = at, int32(len(*h))
+	s.due, s.place = by, int32(len(*h))
 	h.up(len(*h) - 1)
 }
 

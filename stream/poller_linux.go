@@ -26,7 +26,6 @@ type Poller struct {
 	crew  crew
 	file  *os.File // the epoll instance
 	raw   syscall.RawConn
-	start time.Time
 	begin sync.Once     // starts the waiting, with the first connection
 	done  chan struct{} // closed when nobody waits any more
 
@@ -35,7 +34,7 @@ type Poller struct {
 	free  []int32 // slots without a socket
 	due   deadlines
 	timer *time.Timer
-	next  time.Duration // when timer fires, since start; 0: it does not
+	next  instant // when timer fires; 0: it does not
 }
 
 // slot is where events find their socket.
@@ -54,7 +53,7 @@ func NewPoller() (*Poller, error) {
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	p := &Poller{file: os.NewFile(uintptr(fd), "epoll"), start: time.Now(), done: make(chan struct{})}
+	p := &Poller{file: os.NewFile(uintptr(fd), "epoll"), done: make(chan struct{})}
 	if p.raw, err = p.file.SyscallConn(); err == nil {
 		err = p.file.SetDeadline(time.Time{}) // fails where Go's poller cannot
 	}
@@ -100,7 +99,8 @@ func (p *Poller) Adopt(nc net.Conn) net.Conn {
 	if err != nil || fd < 0 {
 		return nc
 	}
-	s := &socket{p: p, fd: fd, remote: remote.AddrPort()}
+	ap := remote.AddrPort()
+	s := &socket{p: p, fd: int32(fd), addr: ap.Addr().As16(), port: ap.Port()}
 	p.mu.Lock()
 	n := len(p.free)
 	if n > 0 {
@@ -182,15 +182,15 @@ func (p *Poller) run() {
 }
 
 // schedule sets the deadline of a socket, or takes it off (0).
-func (p *Poller) schedule(s *socket, at time.Duration) {
+func (p *Poller) schedule(s *socket, by instant) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.slots[s.slot].s != s {
 		return
 	}
 	p.due.remove(s)
-	if at > 0 {
-		p.due.add(s, at)
+	if by != 0 {
+		p.due.add(s, by)
 	}
 	p.tick()
 }
@@ -202,19 +202,16 @@ func (p *Poller) tick() {
 	}
 	if first := p.due[0].due; p.next == 0 || first < p.next {
 		p.next = first
-		p.timer.Reset(max(0, first-p.now()))
+		p.timer.Reset(time.Until(first.time()))
 	}
 }
-
-// now is the time since start, by a clock that nobody sets.
-func (p *Poller) now() time.Duration { return time.Since(p.start) }
 
 // expire wakes those whose deadline has passed.
 func (p *Poller) expire() {
 	p.mu.Lock()
 	p.next = 0
 	var late []*socket
-	for now := p.now(); len(p.due) > 0 && p.due[0].due <= now; {
+	for now := at(time.Now()); len(p.due) > 0 && p.due[0].due <= now; {
 		s := p.due[0]
 		p.due.remove(s)
 		late = append(late, s)

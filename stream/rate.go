@@ -20,9 +20,9 @@ func (c *Conn) ration(n int) (int, error) {
 		if c.rated != lim {
 			c.rated, c.tokens = lim, full
 		} else {
-			c.tokens = min(full, c.tokens+time.Duration(c.at(now)-c.counted).Seconds()*float64(lim.rate))
+			c.tokens = min(full, c.tokens+time.Duration(at(now)-c.counted).Seconds()*float64(lim.rate))
 		}
-		c.counted = c.at(now)
+		c.counted = at(now)
 		if c.tokens >= 1 {
 			return min(n, int(c.tokens)), nil
 		}

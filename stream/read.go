@@ -122,7 +122,7 @@ func (c *Conn) scan(rd *reader) {
 	rd.off += rd.n
 	rd.err = nil
 	if max := c.lim.Load().blanks; max > 0 {
-		if c.blank += rd.n; c.blank > max {
+		if c.blank += int32(rd.n); int(c.blank) > max {
 			rd.ahead, rd.partial = true, false
 			rd.err = &Error{Condition: "policy-violation", Text: "too much white space"}
 			return
@@ -136,7 +136,7 @@ func (c *Conn) scan(rd *reader) {
 // begin starts the clock for an element that is not complete.
 func (c *Conn) begin() {
 	if c.o.StanzaTime > 0 && c.stanzaBy == 0 {
-		c.stanzaBy = c.at(time.Now().Add(c.o.StanzaTime))
+		c.stanzaBy = at(time.Now().Add(c.o.StanzaTime))
 	}
 }
 
@@ -236,7 +236,7 @@ func (c *Conn) receive(p []byte) (int, error) {
 		c.dry = n < allowed || tlsFields.empty(c.secure()) // TLS has handed out all of a record
 		if n > 0 {
 			c.tokens -= float64(n)
-			c.heard.Store(int64(time.Since(c.start)))
+			c.heard.Store(int64(at(time.Now())))
 			return n, nil // an error that came with them comes again
 		}
 		if err != nil {
@@ -272,7 +272,7 @@ func (c *Conn) expired() error {
 	if c.closing.Load() {
 		return ErrClosed
 	}
-	now := c.at(time.Now())
+	now := at(time.Now())
 	c.setDeadline(0)
 	switch {
 	case c.stanzaBy != 0 && now >= c.stanzaBy:

@@ -13,28 +13,28 @@ import (
 // socket is a TCP connection of a Poller's. It is a net.Conn like any other, for one reader and one writer at a time, and a
 // transport.
 type socket struct {
-	p      *Poller
-	remote netip.AddrPort
-	slot   int32
+	p    *Poller
+	addr [16]byte // of the peer
+	port uint16
 
-	fd  int        // used under rmu or wmu, closed under both
-	rmu sync.Mutex // reading
-	wmu sync.Mutex // writing
+	slot int32
+	fd   int32      // used under rmu or wmu, closed under both
+	rmu  sync.Mutex // reading
+	wmu  sync.Mutex // writing
 
 	// Guarded by the Poller's mu.
-	place int32         // in the heap of deadlines; 0: there is none
-	due   time.Duration // as the heap has it
+	place int32   // in the heap of deadlines; 0: there is none
+	due   instant // as the heap has it
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
-	ended    bool // the peer ended its side, or there is an error: to read never waits again
-	readable bool // something may be there to read
-	writable bool // there may be room to write
-	reader   chan struct{}
-	writer   chan struct{}
+	ended    bool          // the peer ended its side, or there is an error: to read never waits again
+	readable bool          // something may be there to read
+	writable bool          // there may be room to write
+	news     chan struct{} // closed when any of these may have changed; made by who waits
 	parked   Resumer
-	deadline time.Duration // of reads, since the Poller's start; 0: none
-	writeBy  time.Duration // of writes
+	readBy   instant
+	writeBy  instant
 }
 
 // event takes what epoll says.
@@ -54,7 +54,7 @@ func (s *socket) event(ev uint32) {
 	}
 	if ev&(syscall.EPOLLOUT|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
 		s.writable = true
-		wake(&s.writer)
+		s.wake()
 	}
 }
 
@@ -63,43 +63,44 @@ func (s *socket) late() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closed || s.deadline == 0:
+	case s.closed || s.readBy == 0:
 	case s.passed():
 		s.wakeReader()
 	default:
-		s.p.schedule(s, s.deadline)
+		s.p.schedule(s, s.readBy)
 	}
 }
 
 // passed tells whether the deadline of reads has. The caller holds mu.
-func (s *socket) passed() bool { return s.deadline != 0 && s.p.now() >= s.deadline }
+func (s *socket) passed() bool { return s.readBy != 0 && at(time.Now()) >= s.readBy }
 
 // wakeReader lets go on who waits for something to read. The caller holds mu.
 func (s *socket) wakeReader() {
-	wake(&s.reader)
+	s.wake()
 	if r := s.parked; r != nil {
 		s.parked = nil
 		s.p.crew.do(r)
 	}
 }
 
-func wake(ch *chan struct{}) {
-	if *ch != nil {
-		close(*ch)
-		*ch = nil
+// wake lets go on whoever waits. The caller holds mu.
+func (s *socket) wake() {
+	if s.news != nil {
+		close(s.news)
+		s.news = nil
 	}
 }
 
-// sleep waits on ch, without mu, which the caller holds; timer, if any, ends the wait too.
-func (s *socket) sleep(ch *chan struct{}, timer <-chan time.Time) {
-	if *ch == nil {
-		*ch = make(chan struct{})
+// sleep waits for news, without mu, which the caller holds; timer, if any, ends the wait too.
+func (s *socket) sleep(timer <-chan time.Time) {
+	if s.news == nil {
+		s.news = make(chan struct{})
 	}
-	wait := *ch
+	news := s.news
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	select {
-	case <-wait:
+	case <-news:
 	case <-timer:
 	}
 }
@@ -128,7 +129,7 @@ func (s *socket) wait() error {
 		case s.readable:
 			return nil
 		}
-		s.sleep(&s.reader, nil)
+		s.sleep(nil)
 	}
 }
 
@@ -174,7 +175,7 @@ func (s *socket) read(b []byte) (n int, err error) {
 		return 0, net.ErrClosed
 	}
 	for {
-		if n, err = syscall.Read(s.fd, b); err != syscall.EINTR {
+		if n, err = syscall.Read(int(s.fd), b); err != syscall.EINTR {
 			return max(n, 0), err
 		}
 	}
@@ -188,7 +189,7 @@ func (s *socket) tryWrite(b []byte) (n int, err error) {
 		return 0, net.ErrClosed
 	}
 	for n < len(b) {
-		m, err := syscall.Write(s.fd, b[n:])
+		m, err := syscall.Write(int(s.fd), b[n:])
 		n += max(m, 0)
 		switch err {
 		case nil, syscall.EINTR:
@@ -222,7 +223,7 @@ func (s *socket) waitWritable() error {
 	defer s.mu.Unlock()
 	var end <-chan time.Time
 	if s.writeBy != 0 {
-		t := time.NewTimer(s.writeBy - s.p.now())
+		t := time.NewTimer(time.Until(s.writeBy.time()))
 		defer t.Stop()
 		end = t.C
 	}
@@ -230,10 +231,10 @@ func (s *socket) waitWritable() error {
 		switch {
 		case s.closed:
 			return net.ErrClosed
-		case s.writeBy != 0 && s.p.now() >= s.writeBy:
+		case s.writeBy != 0 && at(time.Now()) >= s.writeBy:
 			return os.ErrDeadlineExceeded
 		}
-		s.sleep(&s.writer, end)
+		s.sleep(end)
 	}
 	return nil
 }
@@ -248,14 +249,13 @@ func (s *socket) Close() error {
 	s.closed = true
 	s.p.forget(s)
 	s.wakeReader()
-	wake(&s.writer)
 	s.mu.Unlock()
 	s.rmu.Lock()
 	defer s.rmu.Unlock()
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
-	s.p.control(syscall.EPOLL_CTL_DEL, s.fd, &syscall.EpollEvent{})
-	err := syscall.Close(s.fd)
+	s.p.control(syscall.EPOLL_CTL_DEL, int(s.fd), &syscall.EpollEvent{})
+	err := syscall.Close(int(s.fd))
 	s.fd = -1
 	return os.NewSyscallError("close", err)
 }
@@ -267,15 +267,7 @@ func (s *socket) CloseWrite() error {
 	if s.fd < 0 {
 		return net.ErrClosed
 	}
-	return os.NewSyscallError("shutdown", syscall.Shutdown(s.fd, syscall.SHUT_WR))
-}
-
-// since turns a deadline into time since the Poller's start: 0 for none, and never 0 for one.
-func (s *socket) since(t time.Time) time.Duration {
-	if t.IsZero() {
-		return 0
-	}
-	return max(1, t.Sub(s.p.start))
+	return os.NewSyscallError("shutdown", syscall.Shutdown(int(s.fd), syscall.SHUT_WR))
 }
 
 // SetReadDeadline implements net.Conn.
@@ -285,12 +277,12 @@ func (s *socket) SetReadDeadline(t time.Time) error {
 	if s.closed {
 		return net.ErrClosed
 	}
-	s.deadline = s.since(t)
+	s.readBy = at(t)
 	if s.passed() {
 		s.wakeReader()
 		return nil
 	}
-	s.p.schedule(s, s.deadline)
+	s.p.schedule(s, s.readBy)
 	return nil
 }
 
@@ -298,7 +290,7 @@ func (s *socket) SetReadDeadline(t time.Time) error {
 func (s *socket) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writeBy = s.since(t)
+	s.writeBy = at(t)
 	return nil
 }
 
@@ -309,7 +301,9 @@ func (s *socket) SetDeadline(t time.Time) error {
 }
 
 // RemoteAddr implements net.Conn.
-func (s *socket) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.remote) }
+func (s *socket) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(s.addr).Unmap(), s.port))
+}
 
 // LocalAddr implements net.Conn.
 func (s *socket) LocalAddr() net.Addr {
@@ -319,7 +313,7 @@ func (s *socket) LocalAddr() net.Addr {
 	if s.fd < 0 {
 		return addr
 	}
-	switch sa, _ := syscall.Getsockname(s.fd); sa := sa.(type) {
+	switch sa, _ := syscall.Getsockname(int(s.fd)); sa := sa.(type) {
 	case *syscall.SockaddrInet4:
 		addr.IP, addr.Port = sa.Addr[:], sa.Port
 	case *syscall.SockaddrInet6:

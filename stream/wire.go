@@ -28,7 +28,7 @@ type wire struct {
 
 	mu   sync.Mutex
 	left *chunk // not yet taken by the socket, beyond what drain has in hand
-	hand int    // bytes that drain has in hand
+	hand int32  // bytes that drain has in hand
 	err  error
 	leaf *[]byte // the certificate shown
 
@@ -128,14 +128,14 @@ func (w *wire) drain() {
 			w.up.Flush()
 			return
 		}
-		w.hand = len(ch.b)
+		w.hand = int32(len(ch.b))
 		w.mu.Unlock()
 		for p := ch.b; len(p) > 0; {
 			w.Conn.SetWriteDeadline(time.Now().Add(w.up.o.WriteTimeout))
 			n, err := w.Conn.Write(p)
 			p = p[n:]
 			w.mu.Lock()
-			w.hand = len(p)
+			w.hand = int32(len(p))
 			w.mu.Unlock()
 			if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 				w.fail(err)
@@ -163,7 +163,7 @@ func (w *wire) waiting() int {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := w.hand
+	n := int(w.hand)
 	if w.left != nil {
 		n += len(w.left.b)
 	}

@@ -2,7 +2,9 @@ package test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/xmppd/xmppd/test/xtest"
@@ -59,6 +61,44 @@ func BenchmarkServerChat(b *testing.B) {
 				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
 			})
 		}
+	}
+}
+
+// BenchmarkServerPairs is chat of many at once: each of the connections waits for its own next message, so that what it
+// costs to wait and to be woken shows. XMPPD_TEST_TRANSPORT chooses the transport.
+func BenchmarkServerPairs(b *testing.B) {
+	for _, pairs := range []int{50, 500} {
+		b.Run(strconv.Itoa(pairs), func(b *testing.B) {
+			s := benchServer(b, "resources_per_account = 1000\n")
+			var from, to []*xtest.Client
+			for i := range pairs {
+				from = append(from, s.Online(b, fmt.Sprintf("alice@localhost/p%d", i)))
+				to = append(to, s.Online(b, fmt.Sprintf("bob@localhost/p%d", i)))
+				to[i].Send("<presence type='unavailable'/>") // no presence of one to all
+				from[i].Send("<presence type='unavailable'/>")
+				to[i].Barrier()
+				from[i].Barrier()
+			}
+			const each = 4 // messages of a pair, for each turn of the loop
+			b.ResetTimer()
+			cpu, n := s.CPU(b), 0
+			for b.Loop() {
+				var wg sync.WaitGroup
+				for i := range pairs {
+					wg.Go(func() {
+						for range each {
+							from[i].Send("<message to='bob@localhost/p%d' type='chat' id='x'><body>Wherefore art thou, Romeo?</body></message>", i)
+							for to[i].Must().Name.Local != "message" {
+							}
+						}
+					})
+				}
+				wg.Wait()
+				n += each * pairs
+			}
+			b.ReportMetric(float64((s.CPU(b)-cpu).Microseconds())/float64(n), "server-µs/msg")
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+		})
 	}
 }
 

@@ -120,6 +120,9 @@ func (s *server) serve(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	tidying, stopTidying := context.WithCancel(ctx)
+	defer stopTidying()
+	go tidy(tidying)
 	s.certProblems()
 	s.welcome(ctx, cfg)
 	s.log.Info("ready", "c2s", s.listeners.addrs("c2s.listen", cfg.C2S.Listen), "c2s_tls", s.listeners.addrs("c2s.listen_tls", cfg.C2S.ListenTLS),
