@@ -132,6 +132,9 @@ func (c *client) read() (err error) {
 			return errParked
 		}
 		st, err := c.sc.Read()
+		if err == stream.ErrIdle {
+			continue // to park
+		}
 		if err == os.ErrDeadlineExceeded { // ours; a write that failed so is another matter
 			err = c.silence(time.Now())
 			c.pause()

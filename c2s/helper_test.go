@@ -17,8 +17,11 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +159,18 @@ func poller(t testing.TB) *stream.Poller {
 	}
 	t.Cleanup(p.Close)
 	return p
+}
+
+// TestEpoll runs the tests of this package once more, on the other transport.
+func TestEpoll(t *testing.T) {
+	if runtime.GOOS != "linux" || transport != "" {
+		t.Skip("this is Linux's other transport")
+	}
+	cmd := exec.Command(os.Args[0], "-test.timeout=5m", "-test.short="+strconv.FormatBool(testing.Short()))
+	cmd.Env = append(os.Environ(), "XMPPD_TEST_TRANSPORT=epoll")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func (r *rig) users(host string) auth.Users {

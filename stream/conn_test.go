@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +23,7 @@ var testLimits = stanza.Limits{Size: 256 << 10, Depth: 64, Elements: 10000, Attr
 
 func testOptions() Options { return Options{Namespace: stanza.NSClient, Limits: testLimits} }
 
-// tcpPair returns both ends of a TCP connection on the loopback.
+// tcpPair returns both ends of a TCP connection on the loopback, the server's on the transport under test.
 func tcpPair(t testing.TB) (server, client net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -38,8 +41,36 @@ func tcpPair(t testing.TB) (server, client net.Conn) {
 		t.Fatal(err)
 	}
 	server = <-got
+	if transportUnderTest == "epoll" {
+		server = newPoller(t).Adopt(server)
+	}
 	t.Cleanup(func() { client.Close(); server.Close() })
 	return server, client
+}
+
+// transportUnderTest is that of all connections of tcpPair: goroutine where empty, or epoll.
+var transportUnderTest = os.Getenv("XMPPD_TEST_TRANSPORT")
+
+func newPoller(t testing.TB) *Poller {
+	t.Helper()
+	p, err := NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// TestEpoll runs the tests of this package once more, on the other transport.
+func TestEpoll(t *testing.T) {
+	if runtime.GOOS != "linux" || transportUnderTest != "" {
+		t.Skip("this is Linux's other transport")
+	}
+	cmd := exec.Command(os.Args[0], "-test.timeout=5m", "-test.short="+strconv.FormatBool(testing.Short()))
+	cmd.Env = append(os.Environ(), "XMPPD_TEST_TRANSPORT=epoll")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // open returns a Conn that has read the header that the client sent.

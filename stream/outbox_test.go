@@ -22,7 +22,10 @@ import (
 // slowly makes the kernel take little on both ends.
 func slowly(t testing.TB, conns ...net.Conn) {
 	for _, c := range conns {
-		tc := c.(*net.TCPConn)
+		tc := c.(interface {
+			SetReadBuffer(int) error
+			SetWriteBuffer(int) error
+		})
 		if err := errors.Join(tc.SetReadBuffer(4096), tc.SetWriteBuffer(4096)); err != nil {
 			t.Fatal(err)
 		}

@@ -10,8 +10,9 @@ type transport interface {
 	net.Conn
 	// tryWrite writes what the socket takes now. That it takes less is no error.
 	tryWrite(p []byte) (int, error)
-	// wait returns when there is something to read, or with an error.
+	// wait returns when there may be something to read, or with an error; readNow reads, or fails with ErrIdle.
 	wait() error
+	readNow(p []byte) (int, error)
 	// park has r resumed when wait would return; false: it would at once.
 	park(r Resumer) bool
 }
@@ -19,7 +20,8 @@ type transport interface {
 // Park gives the connection to its transport until Read would return: r.Resume is then called, once, on a goroutine of the
 // transport's, and goes on with Read or parks again. Until then the connection has no goroutine and holds no buffer; who
 // got true is not its reader any more. It returns false where Read would not have to wait, where it is in the middle of
-// something, and where the transport is a goroutine for each connection: then the caller just reads.
+// something, and where the transport is a goroutine for each connection: then the caller just reads. From the first call on
+// Read fails with ErrIdle where it would wait for something new, and the caller parks again.
 func (c *Conn) Park(r Resumer) bool {
 	t := c.wire.poll
 	if t == nil {
@@ -27,14 +29,9 @@ func (c *Conn) Park(r Resumer) bool {
 	}
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
-	switch rd := c.rd; {
-	case c.readErr != nil, !c.begun, rd != nil && (rd.ahead || rd.off < len(rd.b)):
+	c.parks = true
+	if rd := c.rd; c.readErr != nil || !c.begun || rd != nil && (rd.ahead || rd.off < len(rd.b)) || !c.calm() {
 		return false
-	case !c.wire.between():
-		return false
-	}
-	if tc := c.secure(); tc != nil && !c.dry {
-		return false // TLS may hold the next stanza
 	}
 	c.release()
 	return c.arm() == nil && t.park(r)

@@ -147,6 +147,14 @@ func (p *Poller) forget(s *socket) {
 	p.due.remove(s)
 }
 
+// find returns the socket that an event is for, or nil. The caller holds mu.
+func (p *Poller) find(slot, gen int32) *socket {
+	if sl := &p.slots[slot]; sl.gen == gen {
+		return sl.s
+	}
+	return nil
+}
+
 // run waits for events until the Poller is closed.
 func (p *Poller) run() {
 	defer close(p.done)
@@ -166,10 +174,7 @@ func (p *Poller) run() {
 		}
 		p.mu.Lock()
 		for i, ev := range events[:n] {
-			woken[i] = nil
-			if sl := p.slots[ev.Fd]; sl.gen == ev.Pad {
-				woken[i] = sl.s
-			}
+			woken[i] = p.find(ev.Fd, ev.Pad)
 		}
 		p.mu.Unlock()
 		for i, s := range woken[:n] {

@@ -160,7 +160,7 @@ func (c *Conn) fill() error {
 	if c.rd != nil && c.rd.off == len(c.rd.b) {
 		c.release()
 	}
-	if c.rd == nil && c.dry && c.wire.waits() {
+	if c.rd == nil && c.calm() {
 		if err := c.wait(); err != nil {
 			return err
 		}
@@ -192,15 +192,31 @@ func (c *Conn) fill() error {
 	return err
 }
 
+// calm tells whether nothing of the peer's is on its way between the socket and us, and the socket can be waited for.
+func (c *Conn) calm() bool {
+	switch {
+	case !c.wire.between():
+		return false
+	case c.secure() != nil:
+		return c.dry && (c.wire.direct != nil || c.wire.poll != nil)
+	}
+	return c.parks
+}
+
 // wait waits for the first bytes of something new, and minds the deadlines.
 func (c *Conn) wait() error {
 	for {
 		if err := c.arm(); err != nil {
 			return err
 		}
-		err := c.wire.idle()
-		if err == nil {
-			return nil
+		var err error
+		if c.parks {
+			err = c.wire.fetch()
+		} else {
+			err = c.wire.idle()
+		}
+		if err == nil || err == ErrIdle {
+			return err
 		}
 		if err := c.failed(err); err != nil {
 			return err

@@ -31,7 +31,8 @@ type socket struct {
 	ended    bool          // the peer ended its side, or there is an error: to read never waits again
 	readable bool          // something may be there to read
 	writable bool          // there may be room to write
-	news     chan struct{} // closed when any of these may have changed; made by who waits
+	news     chan struct{} // for who waits to read; has room for one
+	room     chan struct{} // for who waits to write; as well
 	parked   Resumer
 	readBy   instant
 	writeBy  instant
@@ -54,7 +55,7 @@ func (s *socket) event(ev uint32) {
 	}
 	if ev&(syscall.EPOLLOUT|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
 		s.writable = true
-		s.wake()
+		wake(s.room)
 	}
 }
 
@@ -76,31 +77,31 @@ func (s *socket) passed() bool { return s.readBy != 0 && at(time.Now()) >= s.rea
 
 // wakeReader lets go on who waits for something to read. The caller holds mu.
 func (s *socket) wakeReader() {
-	s.wake()
+	wake(s.news)
 	if r := s.parked; r != nil {
 		s.parked = nil
 		s.p.crew.do(r)
 	}
 }
 
-// wake lets go on whoever waits. The caller holds mu.
-func (s *socket) wake() {
-	if s.news != nil {
-		close(s.news)
-		s.news = nil
+// wake leaves word for who waits, if anybody does.
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default: // nobody, or there is word already
 	}
 }
 
-// sleep waits for news, without mu, which the caller holds; timer, if any, ends the wait too.
-func (s *socket) sleep(timer <-chan time.Time) {
-	if s.news == nil {
-		s.news = make(chan struct{})
+// sleep waits for word on ch, without mu, which the caller holds; timer, if any, ends the wait too.
+func (s *socket) sleep(ch *chan struct{}, timer <-chan time.Time) {
+	if *ch == nil {
+		*ch = make(chan struct{}, 1)
 	}
-	news := s.news
+	word := *ch
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	select {
-	case <-news:
+	case <-word:
 	case <-timer:
 	}
 }
@@ -109,10 +110,10 @@ func (s *socket) sleep(timer <-chan time.Time) {
 func (s *socket) park(r Resumer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.readable || s.passed() {
+	if s.state() != ErrIdle {
 		return false
 	}
-	s.parked = r
+	s.parked, s.news = r, nil // nobody waits in another way
 	return true
 }
 
@@ -121,50 +122,70 @@ func (s *socket) wait() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		switch {
-		case s.closed:
-			return net.ErrClosed
-		case s.passed():
-			return os.ErrDeadlineExceeded
-		case s.readable:
-			return nil
+		if err := s.state(); err != ErrIdle {
+			return err
 		}
-		s.sleep(nil)
+		s.sleep(&s.news, nil)
 	}
+}
+
+// state tells what a read would find: nil where there may be something. The caller holds mu.
+func (s *socket) state() error {
+	switch {
+	case s.closed:
+		return net.ErrClosed
+	case s.passed():
+		return os.ErrDeadlineExceeded
+	case s.readable:
+		return nil
+	}
+	return ErrIdle
 }
 
 // Read implements net.Conn.
 func (s *socket) Read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
 	for {
+		n, err := s.readNow(b)
+		if err != ErrIdle {
+			return n, err
+		}
 		if err := s.wait(); err != nil {
 			return 0, err
 		}
-		s.mu.Lock()
-		s.readable = false // before reading: what arrives from now on says so again
-		s.mu.Unlock()
-		n, err := s.read(b)
-		if err == syscall.EAGAIN {
-			continue
-		}
-		// A read that brings less than there was room for has taken all (epoll(7)), but for the end, which comes but once.
-		s.mu.Lock()
-		if n == len(b) || s.ended || n <= 0 {
-			s.readable = true
-		}
-		s.mu.Unlock()
-		switch {
-		case err == net.ErrClosed:
-			return 0, err
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
 	}
+}
+
+// readNow implements transport.
+func (s *socket) readNow(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	s.mu.Lock()
+	err := s.state()
+	if err == nil {
+		s.readable = false // before reading: what arrives from now on says so again
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.read(b)
+	if err == syscall.EAGAIN {
+		return 0, ErrIdle
+	}
+	// A read that brings less than there was room for has taken all (epoll(7)), but for the end, which is told but once.
+	s.mu.Lock()
+	if n == len(b) || n == 0 || s.ended {
+		s.readable = true
+	}
+	s.mu.Unlock()
+	switch {
+	case err != nil && err != net.ErrClosed:
+		return 0, os.NewSyscallError("read", err)
+	case err == nil && n == 0:
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 // read reads what is there.
@@ -227,6 +248,7 @@ func (s *socket) waitWritable() error {
 		defer t.Stop()
 		end = t.C
 	}
+	defer func() { s.room = nil }()
 	for !s.writable {
 		switch {
 		case s.closed:
@@ -234,7 +256,7 @@ func (s *socket) waitWritable() error {
 		case s.writeBy != 0 && at(time.Now()) >= s.writeBy:
 			return os.ErrDeadlineExceeded
 		}
-		s.sleep(end)
+		s.sleep(&s.room, end)
 	}
 	return nil
 }
@@ -249,6 +271,7 @@ func (s *socket) Close() error {
 	s.closed = true
 	s.p.forget(s)
 	s.wakeReader()
+	wake(s.room)
 	s.mu.Unlock()
 	s.rmu.Lock()
 	defer s.rmu.Unlock()

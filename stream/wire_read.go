@@ -18,15 +18,21 @@ const recordHeader = 5
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
 	switch {
-	case !w.framed:
-		return w.Conn.Read(p)
 	case w.in != nil:
-		n := w.pass(p, w.in.b[w.in.off:])
+		src := w.in.b[w.in.off:]
+		n := 0
+		if w.framed {
+			n = w.pass(p, src)
+		} else {
+			n = copy(p, src)
+		}
 		if w.in.off += n; w.in.off == len(w.in.b) {
 			w.in.free()
 			w.in = nil
 		}
 		return n, nil
+	case !w.framed:
+		return w.Conn.Read(p)
 	}
 	want := int(w.rest)
 	if w.head < recordHeader {
@@ -63,33 +69,42 @@ func (w *wire) pass(p, src []byte) (n int) {
 // between tells whether nothing has been read of what TLS will ask for next.
 func (w *wire) between() bool { return w.in == nil && w.head == 0 }
 
-// waits tells whether idle waits. The caller knows that TLS holds nothing.
-func (w *wire) waits() bool { return w.framed && (w.direct != nil || w.poll != nil) && w.between() }
-
-// idle waits until the socket has something. It returns at once where waits says no.
+// idle waits until the socket has something, and reads it. The caller knows that TLS holds nothing; it returns at once
+// where that is not enough to know, or nothing can be waited for.
 func (w *wire) idle() error {
-	if !w.waits() {
+	if !w.framed || !w.between() {
 		return nil
 	}
-	if w.poll != nil {
-		if err := w.poll.wait(); err != nil {
+	switch d := w.direct; {
+	case w.poll != nil:
+		for {
+			if err := w.poll.wait(); err != nil {
+				return err
+			}
+			if err := w.fetch(); err != ErrIdle {
+				return err
+			}
+		}
+	case d != nil:
+		if err := d.raw.Read(d.fetch); err != nil {
 			return err
 		}
-		ch := newChunk(0)
-		n, err := w.poll.Read(ch.b[:cap(ch.b)])
-		if err != nil {
-			ch.free()
-			return err
-		}
-		ch.b = ch.b[:n]
-		w.in = ch
-		return nil
-	}
-	d := w.direct
-	if err := d.raw.Read(d.fetch); err != nil {
+		err := d.fetchErr
+		w.in, d.in, d.fetchErr = d.in, nil, nil
 		return err
 	}
-	err := d.fetchErr
-	w.in, d.in, d.fetchErr = d.in, nil, nil
-	return err
+	return nil
+}
+
+// fetch reads what the socket has, or fails with ErrIdle.
+func (w *wire) fetch() error {
+	ch := newChunk(0)
+	n, err := w.poll.readNow(ch.b[:cap(ch.b)])
+	if err != nil {
+		ch.free()
+		return err
+	}
+	ch.b = ch.b[:n]
+	w.in = ch
+	return nil
 }
