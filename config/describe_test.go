@@ -169,3 +169,13 @@ disabled_modules = ["mod_pair"]
 		t.Errorf("no change, but %q", changes)
 	}
 }
+
+// The transport is chosen when the server starts, and a reload says so.
+func TestDiffTransport(t *testing.T) {
+	was, is := Default(), Default()
+	is.C2S.Transport = "epoll"
+	want := []Change{{"c2s.transport", `"goroutine"`, `"epoll"`, ServerRestart}}
+	if got := Diff(was, is); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v", got)
+	}
+}
