@@ -1,9 +1,6 @@
 package stream
 
-import (
-	"runtime"
-	"sync"
-)
+import "sync"
 
 // A Resumer goes on with a parked connection; see Conn.Park.
 type Resumer interface{ Resume() }
@@ -11,12 +8,13 @@ type Resumer interface{ Resume() }
 // crew runs those whose connections have something to read. A goroutine that has run one waits for another: handlers need
 // a larger stack than new goroutines have, and to make it grow costs more than the handler. Whoever waited least is next.
 type crew struct {
+	max     int // how many wait
 	mu      sync.Mutex
 	waiting []chan Resumer
 	closed  bool
 }
 
-// maxWaiting is how many goroutines wait for work, for each processor.
+// maxWaiting is how many goroutines may wait for work, for each processor.
 const maxWaiting = 16
 
 // do runs r on another goroutine, at once.
@@ -39,7 +37,7 @@ func (w *crew) work(r Resumer) {
 	for r != nil {
 		r.Resume()
 		w.mu.Lock()
-		if w.closed || len(w.waiting) >= maxWaiting*runtime.GOMAXPROCS(0) {
+		if w.closed || len(w.waiting) >= w.max {
 			w.mu.Unlock()
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -53,7 +54,7 @@ func NewPoller() (*Poller, error) {
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	p := &Poller{file: os.NewFile(uintptr(fd), "epoll"), done: make(chan struct{})}
+	p := &Poller{crew: crew{max: maxWaiting * runtime.GOMAXPROCS(0)}, file: os.NewFile(uintptr(fd), "epoll"), done: make(chan struct{})}
 	if p.raw, err = p.file.SyscallConn(); err == nil {
 		err = p.file.SetDeadline(time.Time{}) // fails where Go's poller cannot
 	}
@@ -155,33 +156,39 @@ func (p *Poller) find(slot, gen int32) *socket {
 	return nil
 }
 
-// run waits for events until the Poller is closed.
+// run waits for events until the Poller is closed. The function never says that it is done, so Go's poller keeps count of
+// what becomes ready while it works, and one epoll_wait is enough for each time that it is called.
 func (p *Poller) run() {
 	defer close(p.done)
 	events := make([]syscall.EpollEvent, 256)
 	woken := make([]*socket, len(events))
-	n := 0
-	wait := func(epfd uintptr) bool {
-		var err error
-		if n, err = syscall.EpollWait(int(epfd), events, 0); err == syscall.EINTR {
-			n, err = syscall.EpollWait(int(epfd), events, 0)
-		}
-		return n > 0 || err != nil && err != syscall.EINTR
-	}
-	for {
-		if err := p.raw.Read(wait); err != nil || n <= 0 {
-			return
-		}
-		p.mu.Lock()
-		for i, ev := range events[:n] {
-			woken[i] = p.find(ev.Fd, ev.Pad)
-		}
-		p.mu.Unlock()
-		for i, s := range woken[:n] {
-			if s != nil {
-				s.event(events[i].Events)
-				woken[i] = nil
+	p.raw.Read(func(epfd uintptr) bool {
+		for {
+			n, err := syscall.EpollWait(int(epfd), events, 0)
+			if err == syscall.EINTR {
+				continue
 			}
+			if n > 0 {
+				p.dispatch(events[:n], woken)
+			}
+			if n < len(events) {
+				return false // whatever err is: there is nothing to be done about it but to wait again
+			}
+		}
+	})
+}
+
+// dispatch takes events to their sockets. woken has room for as many.
+func (p *Poller) dispatch(events []syscall.EpollEvent, woken []*socket) {
+	p.mu.Lock()
+	for i, ev := range events {
+		woken[i] = p.find(ev.Fd, ev.Pad)
+	}
+	p.mu.Unlock()
+	for i, ev := range events {
+		if s := woken[i]; s != nil {
+			s.event(ev.Events)
+			woken[i] = nil
 		}
 	}
 }

@@ -31,6 +31,7 @@ type socket struct {
 	ended    bool          // the peer ended its side, or there is an error: to read never waits again
 	readable bool          // something may be there to read
 	writable bool          // there may be room to write
+	passed   bool          // readBy has
 	news     chan struct{} // for who waits to read; has room for one
 	room     chan struct{} // for who waits to write; as well
 	parked   Resumer
@@ -63,17 +64,15 @@ func (s *socket) event(ev uint32) {
 func (s *socket) late() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed || s.readBy == 0:
-	case s.passed():
+	if s.closed || s.readBy == 0 {
+		return
+	}
+	if s.passed = at(time.Now()) >= s.readBy; s.passed {
 		s.wakeReader()
-	default:
+	} else {
 		s.p.schedule(s, s.readBy)
 	}
 }
-
-// passed tells whether the deadline of reads has. The caller holds mu.
-func (s *socket) passed() bool { return s.readBy != 0 && at(time.Now()) >= s.readBy }
 
 // wakeReader lets go on who waits for something to read. The caller holds mu.
 func (s *socket) wakeReader() {
@@ -134,7 +133,7 @@ func (s *socket) state() error {
 	switch {
 	case s.closed:
 		return net.ErrClosed
-	case s.passed():
+	case s.passed:
 		return os.ErrDeadlineExceeded
 	case s.readable:
 		return nil
@@ -301,7 +300,7 @@ func (s *socket) SetReadDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	s.readBy = at(t)
-	if s.passed() {
+	if s.passed = s.readBy != 0 && at(time.Now()) >= s.readBy; s.passed {
 		s.wakeReader()
 		return nil
 	}
