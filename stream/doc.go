@@ -12,5 +12,7 @@
 //   - Below TLS sits a wire, whose Write never waits, because TLS writes while it reads. While it has bytes left that the
 //     socket did not take, nothing more is encrypted: what waits, waits in the outbox, as text and with a bound.
 //   - The socket's read deadline may be earlier than the one wanted, never later; who wakes too early goes on reading.
-//   - Lock order: readMu, mu, wire.mu.
+//   - Two transports: a connection of package net is waited for by its reader; one that a Poller has adopted can be parked,
+//     and then has no reader until there is something to read. All else is the same code.
+//   - Lock order: readMu, mu, wire.mu, then the Poller's.
 package stream
