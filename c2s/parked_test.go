@@ -69,7 +69,7 @@ func TestParked(t *testing.T) {
 	}
 }
 
-// A session is taken from a parked connection, and from one that the peer has just left.
+// A session is taken from a connection that may be parked, again and again.
 func TestParkedResumption(t *testing.T) {
 	r := newRig(t, noTLS)
 	old, id := r.managed(r.dial(), "alice", "x")

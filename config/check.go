@@ -18,6 +18,13 @@ func decodeDocument(root *Node, doc *document, errs *Errors) {
 	(&decoder{errs: errs, core: true}).structure(root, reflect.ValueOf(doc).Elem())
 }
 
+// checkTransport refuses what the system does not have.
+func checkTransport(transport, system string, errs *Errors) {
+	if transport == "epoll" && system != "linux" {
+		errs.Add("c2s.transport", "only Linux has epoll, and this is %s: use goroutine", system)
+	}
+}
+
 // checkCore checks what the types do not say.
 func (c *Config) checkCore(root *Node, errs *Errors) {
 	errs.at = root
@@ -33,9 +40,7 @@ func (c *Config) checkCore(root *Node, errs *Errors) {
 	noneTwice(errs, "c2s.sasl_mechanisms", c.C2S.SASLMechanisms)
 	oneOf(errs, "c2s.resource_conflict", c.C2S.ResourceConflict, []string{"kick_old", "rename", "refuse"})
 	oneOf(errs, "c2s.transport", c.C2S.Transport, []string{"goroutine", "epoll"})
-	if c.C2S.Transport == "epoll" && runtime.GOOS != "linux" {
-		errs.Add("c2s.transport", "epoll is something that only Linux has, and this is "+runtime.GOOS+": use goroutine")
-	}
+	checkTransport(c.C2S.Transport, runtime.GOOS, errs)
 
 	if len(c.Auth.SCRAMHashes) == 0 {
 		errs.Add("auth.scram_hashes", "must name at least one hash: without any nobody can log in with a password")

@@ -179,3 +179,22 @@ func TestDiffTransport(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// The epoll transport elsewhere than on Linux is a mistake, in plain words.
+func TestTransportOfOtherSystems(t *testing.T) {
+	for _, c := range []struct{ transport, system, want string }{
+		{"epoll", "darwin", "only Linux has epoll, and this is darwin: use goroutine"},
+		{"epoll", "linux", ""},
+		{"goroutine", "windows", ""},
+	} {
+		errs := &Errors{seen: map[Mistake]bool{}}
+		checkTransport(c.transport, c.system, errs)
+		got := ""
+		for _, m := range errs.List {
+			got += m.Text
+		}
+		if got != c.want {
+			t.Errorf("%s on %s: %q", c.transport, c.system, got)
+		}
+	}
+}

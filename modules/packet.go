@@ -6,8 +6,8 @@ import (
 )
 
 // Packet is a stanza on its way. From and To are the prepared addresses in force; a hook that changes them also calls
-// Stanza.SetFrom or SetTo. A handler that keeps a Packet copies it: when the handlers have returned, the next stanza of the
-// same client uses it again.
+// Stanza.SetFrom or SetTo. A handler that keeps a Packet copies it: when the handlers have returned, another stanza uses
+// it again.
 type Packet struct {
 	Stanza   *stanza.Stanza
 	From, To stanza.JID

@@ -15,7 +15,7 @@ type batchKey struct{}
 // maxBatch is the number of connections that a batch keeps room for after a flush.
 const maxBatch = 16
 
-// WithBatch returns a context that carries b: b itself, which takes ctx on.
+// WithBatch returns a context that carries b: b itself, which takes ctx on. It is called once for each Batch.
 func WithBatch(ctx context.Context, b *Batch) context.Context {
 	if b == nil { // none, whatever ctx carries
 		return context.WithValue(ctx, batchKey{}, b)
