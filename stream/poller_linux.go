@@ -126,7 +126,7 @@ func (p *Poller) Adopt(nc net.Conn) net.Conn {
 }
 
 // socketEvents is what a socket is registered for.
-const socketEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | -syscall.EPOLLET
+const socketEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLET&0xffffffff
 
 // control is epoll_ctl(2), on an instance that is open.
 func (p *Poller) control(op, fd int, ev *syscall.EpollEvent) error {

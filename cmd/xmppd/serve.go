@@ -122,7 +122,9 @@ func (s *server) serve(ctx context.Context) error {
 	defer signal.Stop(hup)
 	tidying, stopTidying := context.WithCancel(ctx)
 	defer stopTidying()
-	go tidy(tidying)
+	if os.Getenv("GOGC") != "off" {
+		go tidy(tidying)
+	}
 	s.certProblems()
 	s.welcome(ctx, cfg)
 	s.log.Info("ready", "c2s", s.listeners.addrs("c2s.listen", cfg.C2S.Listen), "c2s_tls", s.listeners.addrs("c2s.listen_tls", cfg.C2S.ListenTLS),
