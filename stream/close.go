@@ -67,6 +67,7 @@ func (c *Conn) linger() {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
 	c.release()
+	c.wire.parks = false
 	// A peer that never spoke XMPP has no end tag to wait for, and a browser waits for us.
 	if c.begun && !c.ended.Load() && !c.discard(limit, endTag) {
 		return

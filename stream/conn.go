@@ -64,7 +64,6 @@ type readState struct {
 	tokens   float64 // bytes that may be read at once
 	counted  instant // when tokens was last right
 	rated    *limits // what tokens are counted for
-	parks    bool    // the reader would rather park than wait
 	dry      bool    // the last read brought less than there was room for
 	first    [4]byte // what an idle connection reads into, where it cannot wait for its socket instead
 }

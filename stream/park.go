@@ -29,7 +29,7 @@ func (c *Conn) Park(r Resumer) bool {
 	}
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
-	c.parks = true
+	c.wire.parks = true
 	if rd := c.rd; c.readErr != nil || !c.begun || rd != nil && (rd.ahead || rd.off < len(rd.b)) || !c.calm() {
 		return false
 	}

@@ -445,3 +445,41 @@ func TestDeadlines(t *testing.T) {
 		}
 	}
 }
+
+// TestParkAfterFullBuffer: where a record fills the reader's buffer exactly, and nobody knows what TLS holds, the reader finds
+// out without waiting inside TLS, and parks. Half an element is waited for; the end is said and heard as ever.
+func TestParkAfterFullBuffer(t *testing.T) {
+	if transportUnderTest != "epoll" {
+		t.Skip("for TestEpoll")
+	}
+	known := tlsFields
+	tlsFields = nil
+	t.Cleanup(func() { tlsFields = known })
+	c, peer := openTLS(t, testOptions())
+	r := &parkedReader{t: t, c: c, end: make(chan error, 1)}
+	go r.Resume()
+	parked := func() bool { return r.deep.Load() == 0 }
+	until(t, parked)
+	full := "<message><body>" + strings.Repeat("x", readSize-len("<message><body></body></message>")) + "</body></message>"
+	for n := range int32(3) {
+		write(t, peer, full)
+		until(t, func() bool { return r.got.Load() == n+1 })
+		until(t, parked)
+	}
+	write(t, peer, chat+"<message>") // the last read brings what fits, and half of an element stays
+	until(t, func() bool { return r.got.Load() == 4 })
+	write(t, peer, "</message>")
+	until(t, func() bool { return r.got.Load() == 5 })
+	until(t, parked)
+	c.CloseWith(nil)
+	expect(t, peer, "</stream:stream>")
+	select {
+	case <-c.Done():
+		t.Error("the peer's end was not waited for")
+	case <-time.After(50 * time.Millisecond):
+	}
+	write(t, peer, "</stream:stream>")
+	if err := <-r.end; err != ErrClosed {
+		t.Error(err)
+	}
+}

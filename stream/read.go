@@ -200,7 +200,7 @@ func (c *Conn) calm() bool {
 	case c.secure() != nil:
 		return c.dry && (c.wire.direct != nil || c.wire.poll != nil)
 	}
-	return c.parks
+	return c.wire.parks
 }
 
 // wait waits for the first bytes of something new, and minds the deadlines.
@@ -210,7 +210,7 @@ func (c *Conn) wait() error {
 			return err
 		}
 		var err error
-		if c.parks {
+		if c.wire.parks {
 			err = c.wire.fetch()
 		} else {
 			err = c.wire.idle()
@@ -226,7 +226,10 @@ func (c *Conn) wait() error {
 
 // failed is what becomes of an error of reading; nil: reading goes on.
 func (c *Conn) failed(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case err == ErrIdle:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c.expired()
 	}
 	return c.why(err)
@@ -250,6 +253,9 @@ func (c *Conn) receive(p []byte) (int, error) {
 			n, err = c.r.Read(p[:allowed])
 		}
 		c.dry = n < allowed || tlsFields.empty(c.secure()) // TLS has handed out all of a record
+		if err == ErrIdle && (c.rd == nil || c.rd.off == len(c.rd.b)) {
+			return 0, err
+		}
 		if n > 0 {
 			c.tokens -= float64(n)
 			c.heard.Store(int64(at(time.Now())))

@@ -10,6 +10,7 @@ type records struct {
 	head   uint8  // bytes of the current record's header that TLS has got
 	rest   uint16 // bytes of its body to come, once the header is complete
 	in     *chunk // was read by idle, and TLS has not got it
+	parks  bool   // the reader would rather park than wait, between records
 }
 
 // recordHeader is type, version and length (RFC 8446 §5.1).
@@ -33,6 +34,8 @@ func (w *wire) Read(p []byte) (int, error) {
 		return n, nil
 	case !w.framed:
 		return w.Conn.Read(p)
+	case w.parks && w.head == 0:
+		return 0, ErrIdle // that was a record without text for us, such as one that changes keys
 	}
 	want := int(w.rest)
 	if w.head < recordHeader {
