@@ -3,6 +3,8 @@ package disco
 import (
 	"crypto/sha1"
 	"encoding/base64"
+	"hash"
+	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,10 +18,13 @@ const Node = "https://github.com/xmppd/xmppd"
 
 const nsForm = "jabber:x:data"
 
-// Ver computes the verification string of a disco#info query with SHA-1 (XEP-0115 §5.1). All sorting is by bytes.
-func Ver(query *stanza.Element) string {
+// Ver computes the verification string of a disco#info query with SHA-1 (XEP-0115 §5.1).
+func Ver(query *stanza.Element) string { return VerWith(sha1.New(), query) }
+
+// VerWith is Ver with another hash function. All sorting is by bytes, of the values without the < that follows each.
+func VerWith(h hash.Hash, query *stanza.Element) string {
 	var ids, features []string
-	var forms []string
+	var forms []verForm
 	for _, e := range query.Children {
 		switch {
 		case e.NS == stanza.NSDiscoInf && e.Name == "identity":
@@ -29,26 +34,49 @@ func Ver(query *stanza.Element) string {
 					lang = a.Value
 				}
 			}
-			ids = append(ids, e.Attr("category")+"/"+e.Attr("type")+"/"+lang+"/"+e.Attr("name")+"<")
+			ids = append(ids, e.Attr("category")+"/"+e.Attr("type")+"/"+lang+"/"+e.Attr("name"))
 		case e.NS == stanza.NSDiscoInf && e.Name == "feature":
-			features = append(features, e.Attr("var")+"<")
+			features = append(features, e.Attr("var"))
 		case e.NS == nsForm && e.Name == "x":
-			if s, ok := verForm(e); ok {
-				forms = append(forms, s)
+			if f, ok := readForm(e); ok {
+				forms = append(forms, f)
 			}
 		}
 	}
-	slices.Sort(ids)
-	slices.Sort(features)
-	slices.Sort(forms)
-	sum := sha1.Sum([]byte(strings.Join(ids, "") + strings.Join(features, "") + strings.Join(forms, "")))
-	return base64.StdEncoding.EncodeToString(sum[:])
+	writeSorted(h, ids)
+	writeSorted(h, features)
+	slices.SortFunc(forms, func(a, b verForm) int { return strings.Compare(a.formType, b.formType) })
+	for _, f := range forms {
+		io.WriteString(h, f.formType+"<")
+		slices.SortFunc(f.fields, func(a, b verField) int { return strings.Compare(a.name, b.name) })
+		for _, v := range f.fields {
+			io.WriteString(h, v.name+"<")
+			writeSorted(h, v.values)
+		}
+	}
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// verForm writes a form for the hash. One without a hidden FORM_TYPE does not count (XEP-0115 §5.4 item 3.6).
-func verForm(form *stanza.Element) (string, bool) {
-	var formType string
-	var fields []string
+func writeSorted(w io.Writer, list []string) {
+	slices.Sort(list)
+	for _, s := range list {
+		io.WriteString(w, s+"<")
+	}
+}
+
+// verForm is what of a form goes into the hash.
+type verForm struct {
+	formType string
+	fields   []verField
+}
+
+type verField struct {
+	name   string
+	values []string
+}
+
+// readForm reads a form for the hash. One without a hidden FORM_TYPE does not count (XEP-0115 §5.4 item 3.6).
+func readForm(form *stanza.Element) (out verForm, ok bool) {
 	for _, f := range form.Children {
 		if f.NS != nsForm || f.Name != "field" {
 			continue
@@ -56,24 +84,19 @@ func verForm(form *stanza.Element) (string, bool) {
 		var values []string
 		for _, v := range f.Children {
 			if v.NS == nsForm && v.Name == "value" {
-				values = append(values, v.Text+"<")
+				values = append(values, v.Text)
 			}
 		}
 		if f.Attr("var") == "FORM_TYPE" {
 			if f.Attr("type") != "hidden" || len(values) == 0 {
-				return "", false
+				return out, false
 			}
-			formType = values[0]
+			out.formType = values[0]
 			continue
 		}
-		slices.Sort(values)
-		fields = append(fields, f.Attr("var")+"<"+strings.Join(values, ""))
+		out.fields = append(out.fields, verField{f.Attr("var"), values})
 	}
-	if formType == "" {
-		return "", false
-	}
-	slices.Sort(fields)
-	return formType + strings.Join(fields, ""), true
+	return out, out.formType != ""
 }
 
 // version is the verification string of a table.

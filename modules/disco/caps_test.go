@@ -1,6 +1,8 @@
 package disco
 
 import (
+	"crypto/sha1"
+	"encoding/base64"
 	"testing"
 
 	"github.com/xmppd/xmppd/modules/modtest"
@@ -25,6 +27,11 @@ func TestVer(t *testing.T) {
 <feature var='http://jabber.org/protocol/muc'/>
 <x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE'><value>urn:f</value></field><field var='a'><value>b</value></field></x>
 <x xmlns='jabber:x:data' type='result'><field var='a'><value>b</value></field></x></query>`, "QgayPKawpkPSDYmwT/WM94uAlu0="},
+		// §5.1 item 2 to 7: what is sorted is the values, not what is hashed: "urn:a" before "urn:a+notify", "a" before "a b".
+		{"one the beginning of another", `<query xmlns='http://jabber.org/protocol/disco#info'>
+<identity category='client' type='pc' name='x'/><feature var='urn:a+notify'/><feature var='urn:a'/>
+<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>urn:f</value></field>
+<field var='a b'><value>1 2</value><value>1</value></field><field var='a'/></x></query>`, sum("client/pc//x<urn:a<urn:a+notify<urn:f<a<a b<1<1 2<")},
 	} {
 		e, err := stanza.ParseElement([]byte(tt.xml))
 		if err != nil {
@@ -34,6 +41,11 @@ func TestVer(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
+}
+
+func sum(s string) string {
+	h := sha1.Sum([]byte(s))
+	return base64.StdEncoding.EncodeToString(h[:])
 }
 
 const complexQuery = `<query xmlns='http://jabber.org/protocol/disco#info' node='http://psi-im.org#q07IKJEyjvHSyhy//CH0CxmKi8w='>
