@@ -17,6 +17,7 @@ import (
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/limits"
 	"github.com/xmppd/xmppd/modules/offline"
+	"github.com/xmppd/xmppd/modules/pep"
 	"github.com/xmppd/xmppd/modules/ping"
 	"github.com/xmppd/xmppd/modules/register"
 	"github.com/xmppd/xmppd/modules/roster"
@@ -34,6 +35,7 @@ var Modules = []modules.Info{
 	offline.Info, // after roster: a client hears who is there before it gets what it missed
 	disco.Info,
 	caps.Info,
+	pep.Info,
 	ping.Info,
 	version.Info,
 	entitytime.Info,

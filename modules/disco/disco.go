@@ -48,6 +48,18 @@ type Roster interface {
 	Subscribed(ctx context.Context, owner, contact stanza.JID) bool
 }
 
+// Nodes is a service of modules whose accounts have nodes (XEP-0030 §3.2). mod_pep is it.
+type Nodes interface {
+	// NodeInfo and NodeItems answer for a node of the account that is asked; nil where there is none for who asks.
+	NodeInfo(ctx context.Context, q *modules.IQ, node string) ([]byte, error)
+	NodeItems(ctx context.Context, q *modules.IQ, node string) ([]byte, error)
+	// Nodes lists those that who asks may know of.
+	Nodes(ctx context.Context, q *modules.IQ) ([]NodeOf, error)
+}
+
+// NodeOf is a node of an account.
+type NodeOf struct{ Node, Name string }
+
 type module struct {
 	cfg  Config
 	h    *modules.Host
@@ -120,30 +132,19 @@ func (m *module) serverItems(_ context.Context, q *modules.IQ) ([]byte, error) {
 	return x.Bytes(), nil
 }
 
-// accountInfo answers disco#info on behalf of an account (XEP-0030 §3.1).
+// accountInfo answers disco#info on behalf of an account (XEP-0030 §3.1), or for one of its nodes.
 func (m *module) accountInfo(ctx context.Context, q *modules.IQ) ([]byte, error) {
-	if err := m.entitled(ctx, q); err != nil {
-		return nil, err
-	}
-	if err := q.WantGet("query"); err != nil {
-		return nil, err
-	}
-	if q.Payload.Attr("node") != "" {
-		return nil, errNoNode
+	if answer, done, err := m.node(ctx, q, Nodes.NodeInfo); done || err != nil {
+		return answer, err
 	}
 	return Query(m.h.Table(), modules.Account, ""), nil
 }
 
-// accountItems answers disco#items on behalf of an account: its available resources (XEP-0030 §4.1, §11).
+// accountItems answers disco#items on behalf of an account: its available resources (XEP-0030 §4.1, §11) and its nodes
+// (XEP-0060 §5.2). For a node it is what is in it.
 func (m *module) accountItems(ctx context.Context, q *modules.IQ) ([]byte, error) {
-	if err := m.entitled(ctx, q); err != nil {
-		return nil, err
-	}
-	if err := q.WantGet("query"); err != nil {
-		return nil, err
-	}
-	if q.Payload.Attr("node") != "" {
-		return nil, errNoNode
+	if answer, done, err := m.node(ctx, q, Nodes.NodeItems); done || err != nil {
+		return answer, err
 	}
 	var x stanza.XML
 	x.Start("query", "xmlns", stanza.NSDiscoIt)
@@ -152,7 +153,42 @@ func (m *module) accountItems(ctx context.Context, q *modules.IQ) ([]byte, error
 			x.Empty("item", "jid", s.JID().String())
 		}
 	}
+	for _, svc := range modules.FindAll[Nodes](m.h) {
+		list, err := svc.Nodes(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range list {
+			x.Empty("item", "jid", q.To.Bare().String(), "node", n.Node, "name", n.Name)
+		}
+	}
 	return x.Bytes(), nil
+}
+
+// node answers for a node of an account, which may be open to people who may not see the account. done is false where none is
+// asked for, and who asks may see the account.
+func (m *module) node(ctx context.Context, q *modules.IQ, ask func(Nodes, context.Context, *modules.IQ, string) ([]byte, error)) (answer []byte, done bool, err error) {
+	bad := q.WantGet("query")
+	node := ""
+	if bad == nil {
+		node = q.Payload.Attr("node")
+	}
+	if node != "" {
+		for _, svc := range modules.FindAll[Nodes](m.h) {
+			if answer, err := ask(svc, ctx, q, node); answer != nil || err != nil {
+				return answer, true, err
+			}
+		}
+	}
+	switch err := m.entitled(ctx, q); {
+	case err != nil:
+		return nil, true, err
+	case bad != nil:
+		return nil, true, bad
+	case node != "":
+		return nil, true, errNoNode
+	}
+	return nil, false, nil
 }
 
 // entitled tells strangers that there is nothing, in the words that the router has for an account that does not exist:

@@ -1,0 +1,136 @@
+package pep
+
+import (
+	"context"
+	"slices"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// request answers what anybody may ask of an account's nodes, or do with his own.
+func (m *module) request(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	if q.Payload.Name != "pubsub" {
+		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
+	}
+	for i, el := range q.Payload.Children {
+		if el.NS != ns {
+			continue
+		}
+		if q.Set() {
+			switch el.Name {
+			case "publish":
+				return m.publish(ctx, q, el, i)
+			case "retract":
+				return nil, m.retract(ctx, q, el)
+			case "subscribe":
+				return m.subscribe(ctx, q, el)
+			case "unsubscribe":
+				return nil, m.unsubscribe(ctx, q, el)
+			case "create":
+				return m.create(ctx, q, el)
+			case "options":
+				return nil, unsupported("subscription-options")
+			}
+			continue
+		}
+		switch el.Name {
+		case "items":
+			return m.items(ctx, q, el)
+		case "subscriptions":
+			return m.subscriptions(ctx, q, el)
+		case "affiliations":
+			return m.affiliations(ctx, q, el)
+		case "options", "default":
+			return nil, unsupported("subscription-options")
+		}
+	}
+	return nil, stanza.Err(stanza.BadRequest, "")
+}
+
+// ownerRequest answers what only the owner of nodes may ask.
+func (m *module) ownerRequest(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	if q.Payload.Name != "pubsub" {
+		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
+	}
+	if !q.Own() {
+		return nil, errForbidden // XEP-0060 §8.2.3.2 and its like, whether there is such a node or not
+	}
+	for _, el := range q.Payload.Children {
+		if el.NS != nsOwner {
+			continue
+		}
+		if q.Set() {
+			switch el.Name {
+			case "configure":
+				return nil, m.configure(ctx, q, el)
+			case "delete":
+				return nil, m.deleteNode(ctx, q, el)
+			case "purge":
+				return nil, m.purge(ctx, q, el)
+			case "affiliations":
+				return nil, m.setAffiliations(ctx, q, el)
+			case "subscriptions":
+				return nil, m.setSubscriptions(ctx, q, el)
+			}
+			continue
+		}
+		switch el.Name {
+		case "configure":
+			return m.configuration(ctx, q, el)
+		case "default":
+			return m.defaultConfiguration(ctx, q, el)
+		case "affiliations":
+			return m.nodeAffiliations(ctx, q, el)
+		case "subscriptions":
+			return m.nodeSubscriptions(ctx, q, el)
+		}
+	}
+	return nil, stanza.Err(stanza.BadRequest, "")
+}
+
+// own runs fn on a node of the account that asks.
+func (m *module) own(ctx context.Context, q *modules.IQ, el *stanza.Element, fn func(e *Edit, n *node) error) error {
+	name := el.Attr("node")
+	if name == "" {
+		return errNoNodeID
+	}
+	return m.change(ctx, q.To.Bare(), q.From, true, func(e *Edit) error {
+		n := e.node(name)
+		if n == nil {
+			return errNoNode
+		}
+		return fn(e, n)
+	})
+}
+
+// look returns a node that who asks may read.
+func (m *module) look(ctx context.Context, q *modules.IQ, name string) (*node, error) {
+	if name == "" {
+		return nil, errNoNodeID
+	}
+	owner := q.To.Bare()
+	a, err := m.account(ctx, owner.Local())
+	if err != nil {
+		return nil, err
+	}
+	n := a.node(name)
+	if n == nil {
+		return nil, errNoNode
+	}
+	return n, m.readable(ctx, owner, n, q.From)
+}
+
+// groups returns the groups of an account's roster.
+func (m *module) groups(ctx context.Context, owner stanza.JID) ([]string, error) {
+	contacts, err := m.roster.Contacts(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, c := range contacts {
+		out = append(out, c.Groups...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
