@@ -6,6 +6,7 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/accounts"
 	"github.com/xmppd/xmppd/modules/authtoken"
+	"github.com/xmppd/xmppd/modules/bookmarks"
 	"github.com/xmppd/xmppd/modules/caps"
 	"github.com/xmppd/xmppd/modules/clientcerts"
 	"github.com/xmppd/xmppd/modules/contacts"
@@ -19,8 +20,10 @@ import (
 	"github.com/xmppd/xmppd/modules/offline"
 	"github.com/xmppd/xmppd/modules/pep"
 	"github.com/xmppd/xmppd/modules/ping"
+	"github.com/xmppd/xmppd/modules/private"
 	"github.com/xmppd/xmppd/modules/register"
 	"github.com/xmppd/xmppd/modules/roster"
+	"github.com/xmppd/xmppd/modules/vcard"
 	"github.com/xmppd/xmppd/modules/version"
 )
 
@@ -35,7 +38,10 @@ var Modules = []modules.Info{
 	offline.Info, // after roster: a client hears who is there before it gets what it missed
 	disco.Info,
 	caps.Info,
-	pep.Info,
+	pep.Info, // after roster and caps, whom it asks
+	vcard.Info,
+	private.Info,
+	bookmarks.Info,
 	ping.Info,
 	version.Info,
 	entitytime.Info,

@@ -1,0 +1,220 @@
+// Package private keeps XML that clients store for themselves (XEP-0049). Bookmarks, which newer clients publish, are kept by
+// mod_bookmarks, so that both see the same.
+package private
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+const ns = "jabber:iq:private"
+
+// Config is [modules.mod_private].
+type Config struct {
+	Size config.Size `toml:"size" doc:"what one account may store, all together"`
+}
+
+// Check implements the check of the configuration.
+func (c *Config) Check(errs *config.Errors) {
+	if c.Size < 1 {
+		errs.Add("size", "must be at least 1, is %d", c.Size)
+	}
+}
+
+// Info describes mod_private.
+var Info = modules.Define(modules.Info{
+	Name:    "mod_private",
+	Summary: "keeps data that clients store for themselves",
+	Default: true,
+	XEPs:    []modules.XEP{{Number: 49, Version: "1.2", Note: "no namespace is reserved"}},
+}, Config{Size: 256 << 10}, func(c Config) modules.Module { return &module{cfg: c} })
+
+// Keeper is a service of modules that keep one kind of private data in their own way.
+type Keeper interface {
+	Keeps(ns, name string) bool
+	// LoadPrivate returns the data as one element, or nil where it has none.
+	LoadPrivate(ctx context.Context, owner stanza.JID) ([]byte, error)
+	// StorePrivate takes data, one element that stands on its own, from one of the owner's sessions.
+	StorePrivate(ctx context.Context, owner, by stanza.JID, data []byte) error
+}
+
+// Service is what other modules may ask: that there is private data at all, and for it.
+type Service interface {
+	// Private returns what is stored of an account under a namespace and a name, or nil.
+	Private(ctx context.Context, owner stanza.JID, ns, name string) ([]byte, error)
+}
+
+type module struct {
+	cfg Config
+	h   *modules.Host
+	kv  storage.KV // localpart 0 namespace 0 name: XML
+}
+
+const kvData = "data"
+
+// Start implements modules.Module.
+func (m *module) Start(_ context.Context, h *modules.Host) error {
+	m.h, m.kv = h, h.Store.KV(kvData)
+	h.IQ(modules.Account, ns, m.query)
+	h.Disco(modules.Server, ns)
+	h.Hooks.UserCreated.On(modules.Keep, m.forget)
+	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
+	modules.Provide[Service](h, m)
+	return nil
+}
+
+// Stop implements modules.Module.
+func (m *module) Stop(context.Context) error { return nil }
+
+func ownerKey(local string) []byte { return append([]byte(local), 0) }
+
+func key(local, ns, name string) []byte {
+	return append(append(append(ownerKey(local), ns...), 0), name...)
+}
+
+// maxName is the longest namespace and name, in bytes.
+const maxName = 1024
+
+func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	if !q.Own() {
+		return nil, stanza.Err(stanza.Forbidden, "") // XEP-0049 §2.3
+	}
+	if q.Payload.Name != "query" {
+		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
+	}
+	list := q.Payload.Children
+	for _, c := range list {
+		if c.NS == ns || c.NS == "" || len(c.NS) > maxName || len(c.Name) > maxName || strings.ContainsRune(c.NS, 0) {
+			return nil, stanza.Err(stanza.NotAcceptable, "an element has no namespace of its own") // §2.1
+		}
+	}
+	if q.Set() {
+		return nil, m.set(ctx, q, list)
+	}
+	if len(list) != 1 { // §2.1, §2.4
+		return nil, stanza.Err(stanza.BadRequest, "ask for one element")
+	}
+	return m.get(ctx, q.To.Bare(), list[0])
+}
+
+// get returns what was stored under an element's name (XEP-0049 §2.2), or an empty element.
+func (m *module) get(ctx context.Context, owner stanza.JID, el *stanza.Element) ([]byte, error) {
+	b, err := m.Private(ctx, owner, el.NS, el.Name)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		b = (&stanza.Element{NS: el.NS, Name: el.Name}).AppendTo(nil, ns)
+	}
+	var x stanza.XML
+	return x.Start("query", "xmlns", ns).Raw(b).Bytes(), nil
+}
+
+// keeper returns who keeps an element, or nil: we do.
+func (m *module) keeper(ns, name string) Keeper {
+	for _, k := range modules.FindAll[Keeper](m.h) {
+		if k.Keeps(ns, name) {
+			return k
+		}
+	}
+	return nil
+}
+
+// Private implements Service.
+func (m *module) Private(ctx context.Context, owner stanza.JID, ns, name string) ([]byte, error) {
+	if k := m.keeper(ns, name); k != nil {
+		if b, err := k.LoadPrivate(ctx, owner); b != nil || err != nil {
+			return b, err
+		}
+	}
+	b, err := m.kv.Get(ctx, key(owner.Local(), ns, name))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read private data: %w", err)
+	}
+	return b, nil
+}
+
+// set stores elements, each in the place of what was there under its name (XEP-0049 §2.2).
+func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element) error {
+	if len(list) == 0 {
+		return stanza.Err(stanza.NotAcceptable, "there is nothing to store") // §2.1
+	}
+	owner := q.To.Bare()
+	at := q.Stanza.Find(ns, "query")
+	data := map[string][]byte{}
+	for i, c := range list {
+		raw := q.Stanza.Copy(at, i)
+		if k := m.keeper(c.NS, c.Name); k != nil {
+			if err := k.StorePrivate(ctx, owner, q.From, raw); err != nil {
+				return err
+			}
+			continue
+		}
+		k := string(key(owner.Local(), c.NS, c.Name))
+		data[k] = append(data[k], raw...) // §2.1: several of one name belong together
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
+		kv := tx.KV(kvData)
+		prefix := ownerKey(owner.Local())
+		size := 0
+		err := kv.Scan(prefix, nil, func(key, value []byte) bool {
+			if data[string(key)] == nil {
+				size += len(key) + len(value)
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		for k, v := range data {
+			size += len(k) + len(v)
+		}
+		if size > int(m.cfg.Size) {
+			return stanza.Err(stanza.ResourceConstraint, "the account has stored as much private data as it may")
+		}
+		for k, v := range data {
+			if err := kv.Put([]byte(k), v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// forget removes all that an account stored.
+func (m *module) forget(ctx context.Context, owner stanza.JID) {
+	var keys [][]byte
+	err := m.kv.Scan(ctx, ownerKey(owner.Local()), nil, func(key, _ []byte) bool {
+		keys = append(keys, bytes.Clone(key))
+		return true
+	})
+	if err == nil && len(keys) > 0 {
+		err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
+			for _, k := range keys {
+				if err := tx.KV(kvData).Delete(k); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		m.h.Log.Error("private data of an account not removed", "user", owner.Local(), "err", err)
+	}
+}
+
+var _ Service = (*module)(nil)
