@@ -2,6 +2,9 @@ package pep
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
@@ -115,8 +118,8 @@ func (m *module) nodeAffiliations(ctx context.Context, q *modules.IQ, el *stanza
 	var x stanza.XML
 	x.Start("pubsub", "xmlns", nsOwner).Start("affiliations", "node", n.name)
 	x.Empty("affiliation", "jid", q.To.Bare().String(), "affiliation", string(affOwner))
-	for j, a := range n.affs {
-		x.Empty("affiliation", "jid", j.String(), "affiliation", string(a))
+	for _, j := range slices.SortedFunc(maps.Keys(n.affs), func(a, b stanza.JID) int { return strings.Compare(a.String(), b.String()) }) {
+		x.Empty("affiliation", "jid", j.String(), "affiliation", string(n.affs[j]))
 	}
 	return x.Bytes(), nil
 }

@@ -3,10 +3,12 @@ package pep
 import (
 	"crypto/sha1"
 	"encoding/base64"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/caps"
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/modtest"
@@ -169,3 +171,14 @@ func ok(t testing.TB, st *stanza.Stanza) *stanza.Stanza {
 	}
 	return st
 }
+
+// with are the modules of newHost, with the module under test shown.
+func with(m **module) []modules.Info {
+	in := modules.Define(Info, Defaults, func(c Config) modules.Module { *m = newModule(c); return *m })
+	return []modules.Info{roster.Info, disco.Info, caps.Info, in}
+}
+
+var idAttr = regexp.MustCompile(` id='(iq\d+)'`)
+
+// mask writes answers without the ids of their requests.
+func mask(list ...*stanza.Stanza) string { return idAttr.ReplaceAllString(modtest.XML(list), "") }

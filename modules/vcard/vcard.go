@@ -85,7 +85,7 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 		if !q.Own() {
 			return nil, stanza.Err(stanza.Forbidden, "") // §3.2
 		}
-		return nil, m.store(ctx, q.To.Bare(), q.From, q.Stanza.Copy(q.Stanza.Find(ns, "vCard")))
+		return nil, m.store(ctx, q.To.Bare(), q.From, q.Stanza.Copy(q.Stanza.Find(ns, "vCard")), true)
 	}
 	b, err := m.read(ctx, q.To.Bare(), q.From)
 	if err == nil && b == nil {
@@ -97,17 +97,19 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	return b, err
 }
 
-// SetVCard makes XML the vCard of an account, on behalf of the account.
+// SetVCard makes XML the vCard of an account, on behalf of the account. One without a picture leaves the avatar as it is: who
+// wrote it did not know of that.
 func (m *module) SetVCard(ctx context.Context, account stanza.JID, vcard []byte) error {
 	e, err := stanza.Parse(vcard)
 	if err != nil || e.NS != ns || e.Name != "vCard" {
 		return errors.New("vcard: not a vCard")
 	}
-	return m.store(ctx, account.Bare(), account.Bare(), vcard)
+	return m.store(ctx, account.Bare(), account.Bare(), vcard, false)
 }
 
-// store takes a vCard, and the picture in it to the avatar's place.
-func (m *module) store(ctx context.Context, owner, by stanza.JID, vcard []byte) error {
+// store takes a vCard, and the picture in it to the avatar's place. Without one there is no avatar any more, if the vCard says
+// all that there is: its author saw the picture in the one before.
+func (m *module) store(ctx context.Context, owner, by stanza.JID, vcard []byte, all bool) error {
 	if len(vcard) > int(m.cfg.Size) {
 		return stanza.Err(stanza.ResourceConstraint, "the vCard is larger than it may be")
 	}
@@ -116,9 +118,10 @@ func (m *module) store(ctx context.Context, owner, by stanza.JID, vcard []byte) 
 		if err != nil {
 			return err
 		}
-		picture := takePicture(st)
-		if err := m.setAvatar(ctx, owner, by, picture); err != nil {
-			return err
+		if p := takePicture(st); p != nil || all {
+			if err := m.setAvatar(ctx, owner, by, p); err != nil {
+				return err
+			}
 		}
 		vcard = st.AppendTo(nil)
 	}
