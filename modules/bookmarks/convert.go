@@ -79,7 +79,12 @@ func (r room) write(x *stanza.XML, extensions string, attrs ...string) {
 	if r.autojoin {
 		autojoin = "true"
 	}
-	x.Start("conference", append(attrs, "name", r.name, "autojoin", autojoin)...)
+	attrs = append(attrs, "name", r.name, "autojoin", autojoin)
+	if r.nick == "" && r.password == "" && extensions == "" {
+		x.Empty("conference", attrs...)
+		return
+	}
+	x.Start("conference", attrs...)
 	if r.nick != "" {
 		x.Leaf("nick", r.nick)
 	}
