@@ -81,10 +81,11 @@ func (m *module) arrive(ctx context.Context, s modules.Session, l *list, own []m
 	}
 }
 
-// tell routes presence or a probe to an account. Accounts of ours without a session are passed over: there is nobody
-// to hear it, and no answer is the answer.
+// tell routes presence or a probe to an account. Accounts of this host without a session are passed over: there is nobody
+// to hear it, and no answer is the answer. To those of the server's other hosts it goes as to other servers, for their
+// modules.
 func (m *module) tell(ctx context.Context, st *stanza.Stanza, from, to stanza.JID) {
-	if m.h.Router.Local(to.Domain()) && len(m.h.Router.Sessions(to.Bare())) == 0 {
+	if to.Domain() == m.h.Name && len(m.h.Router.Sessions(to.Bare())) == 0 {
 		return
 	}
 	st.SetTo(to)
