@@ -66,16 +66,30 @@ func (m *module) Learn(ctx context.Context, presence *stanza.Stanza, client, by 
 		a = &ask{key: k}
 		m.asks[k] = a
 	}
-	same := func(q *question) bool { return q.client == client && q.by == by }
-	if slices.ContainsFunc(a.asked, same) || slices.ContainsFunc(a.queue, same) {
-		m.mu.Unlock()
-		return
-	}
+	m.dropSame(a, client, by)
 	m.waiting++
 	a.queue = append(a.queue, &question{ask: a, client: client, by: by, node: node + "#" + k.ver, then: then})
 	next := m.next(a)
 	m.mu.Unlock()
 	m.send(ctx, next)
+}
+
+// dropSame forgets a question about a client of that name: it may be another by now, that knows nothing of what the one before
+// it was asked. The caller locks.
+func (m *module) dropSame(a *ask, client, by stanza.JID) {
+	same := func(q *question) bool {
+		if q.client != client || q.by != by {
+			return false
+		}
+		if q.timer != nil {
+			q.timer.Stop()
+			delete(m.questions, q.id)
+		}
+		m.waiting--
+		return true
+	}
+	a.asked = slices.DeleteFunc(a.asked, same)
+	a.queue = slices.DeleteFunc(a.queue, same)
 }
 
 // next takes the clients that are to be asked now. The caller locks.

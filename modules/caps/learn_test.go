@@ -90,8 +90,11 @@ func TestLearn(t *testing.T) {
 	caps := c("sha-1", ver(simple))
 	w.sees("x@b.test/1", "")
 	w.sees("x@b.test/1", caps)
-	w.sees("x@b.test/1", caps)
-	if got := w.asked(ids); got != "x@b.test/1" {
+	w.asked(ids)
+	old := ids["x@b.test/1"]
+	w.sees("x@b.test/1", caps) // a new client of that name knows nothing of what the old one was asked
+	w.says("x@b.test/1", old, head+"</query>")
+	if got := w.asked(ids); got != "x@b.test/1" || ids["x@b.test/1"] == old || w.m.waiting != 1 {
 		t.Fatalf("asked %q", got)
 	}
 	w.says("y@b.test/1", ids["x@b.test/1"], simple) // not who was asked
