@@ -183,6 +183,14 @@ func TestOwnersOnly(t *testing.T) {
 			"<subscriptions node='" + node + "'><subscription jid='" + bob + "' subscription='subscribed'/></subscriptions>": "set",
 		} {
 			refused(t, b.IQ(typ, alice, owner(xml)), stanza.Forbidden, "")
+			refused(t, b.IQ(typ, "nobody@a.test", owner(xml)), stanza.Forbidden, "")
+		}
+	}
+	for _, xml := range []string{publishXML("urn:x", "x", song), pubsub("<create node='urn:x'/>"), pubsub("<retract node='urn:x'><item id='x'/></retract>")} {
+		known, unknown := b.IQ("set", alice, xml), b.IQ("set", "nobody@a.test", xml)
+		refused(t, known, stanza.Forbidden, "")
+		if got := strings.ReplaceAll(mask(unknown), "nobody", "alice"); got != mask(known) {
+			t.Errorf("%s: %s and %s", xml, got, mask(known))
 		}
 	}
 	for _, xml := range []string{"", "<frob node='urn:n'/>"} {

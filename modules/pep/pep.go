@@ -144,6 +144,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 	h.IQ(modules.Account, ns, m.request)
 	h.IQ(modules.Account, nsOwner, m.ownerRequest)
 	h.Hooks.Presence.On(modules.Watch, m.presence)
+	h.Hooks.ToBare.On(modules.Check, m.others)
 	h.Hooks.ToBare.On(modules.Check, m.approved)
 	h.Hooks.ToBare.On(modules.Watch, m.foreign)
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)

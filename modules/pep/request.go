@@ -89,6 +89,30 @@ func (m *module) ownerRequest(ctx context.Context, q *modules.IQ) ([]byte, error
 	return nil, stanza.Err(stanza.BadRequest, "")
 }
 
+// others answers requests that are the owner's alone as for an account that does not exist: so they tell nobody which do.
+func (m *module) others(ctx context.Context, p *modules.Packet) error {
+	st := p.Stanza
+	if st.Kind != stanza.KindIQ || st.Type != stanza.TypeGet && st.Type != stanza.TypeSet || p.To.Local() == "" || p.From.Bare() == p.To {
+		return nil
+	}
+	switch {
+	case st.Has(nsOwner, ""):
+		return errForbidden
+	case st.Type == stanza.TypeGet || !st.Has(ns, "pubsub"):
+		return nil
+	}
+	for _, c := range st.Payload().Children {
+		switch c.Name {
+		case "publish", "retract", "create":
+			if ok, err := m.h.Users.Exists(ctx, p.To.Local()); err == nil && !ok {
+				return errForbidden
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
 // own runs fn on a node of the account that asks.
 func (m *module) own(ctx context.Context, q *modules.IQ, el *stanza.Element, fn func(e *Edit, n *node) error) error {
 	name := el.Attr("node")

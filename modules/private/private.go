@@ -65,6 +65,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h, m.kv = h, h.Store.KV(kvData)
 	h.IQ(modules.Account, ns, m.query)
 	h.Disco(modules.Server, ns)
+	h.Hooks.ToBare.On(modules.Check, m.others)
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
 	modules.Provide[Service](h, m)
@@ -83,10 +84,17 @@ func key(local, ns, name string) []byte {
 // maxName is the longest namespace and name, in bytes.
 const maxName = 1024
 
-func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
-	if !q.Own() {
-		return nil, stanza.Err(stanza.Forbidden, "") // XEP-0049 §2.3
+// others refuses what is another's (XEP-0049 §2.3), whether there is such an account or not.
+func (m *module) others(_ context.Context, p *modules.Packet) error {
+	st := p.Stanza
+	request := st.Kind == stanza.KindIQ && (st.Type == stanza.TypeGet || st.Type == stanza.TypeSet)
+	if request && p.To.Local() != "" && p.From.Bare() != p.To && st.Has(ns, "") {
+		return stanza.Err(stanza.Forbidden, "")
 	}
+	return nil
+}
+
+func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if q.Payload.Name != "query" {
 		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
 	}

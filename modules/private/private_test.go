@@ -64,6 +64,7 @@ func TestErrors(t *testing.T) {
 	ok(t, a.IQ("set", "", query(notes)))
 	refused(t, b.IQ("get", alice, query("<notes xmlns='storage:rosternotes'/>")), stanza.Forbidden)
 	refused(t, b.IQ("set", alice, query("<notes xmlns='storage:rosternotes'/>")), stanza.Forbidden)
+	refused(t, b.IQ("get", "nobody@a.test", query("<notes xmlns='storage:rosternotes'/>")), stanza.Forbidden)
 	refused(t, b.IQ("get", "a.test", query("<notes xmlns='storage:rosternotes'/>")), stanza.ServiceUnavailable)
 	refused(t, a.IQ("get", "", query("")), stanza.BadRequest)
 	refused(t, a.IQ("get", "", query("<x xmlns='urn:x'/><y xmlns='urn:y'/>")), stanza.BadRequest)

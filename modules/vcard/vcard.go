@@ -67,6 +67,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 		h.Disco(modules.Account, "urn:xmpp:pep-vcard-conversion:0") // XEP-0398 §2
 		h.Hooks.Outgoing.On(modules.Amend, m.outgoing)
 	}
+	h.Hooks.ToBare.On(modules.Check, m.others)
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
 	modules.Provide(h, m)
@@ -76,15 +77,21 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 // Stop implements modules.Module.
 func (m *module) Stop(context.Context) error { return nil }
 
+// others refuses to change another's vCard (XEP-0054 §3.2), whether there is such an account or not.
+func (m *module) others(_ context.Context, p *modules.Packet) error {
+	st := p.Stanza
+	if st.Kind == stanza.KindIQ && st.Type == stanza.TypeSet && p.To.Local() != "" && p.From.Bare() != p.To && st.Has(ns, "") {
+		return stanza.Err(stanza.Forbidden, "")
+	}
+	return nil
+}
+
 // query answers for an account (XEP-0054 §3).
 func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if q.Payload.Name != "vCard" {
 		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
 	}
 	if q.Set() {
-		if !q.Own() {
-			return nil, stanza.Err(stanza.Forbidden, "") // §3.2
-		}
 		return nil, m.store(ctx, q.To.Bare(), q.From, q.Stanza.Copy(q.Stanza.Find(ns, "vCard")), true)
 	}
 	b, err := m.read(ctx, q.To.Bare(), q.From)

@@ -94,6 +94,7 @@ func TestVCard(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 			refused(t, b.IQ("set", alice, simple), stanza.Forbidden) // Z12
+			refused(t, b.IQ("set", "nobody@a.test", simple), stanza.Forbidden)
 			refused(t, a.IQ("set", "", "<x xmlns='vcard-temp'/>"), stanza.FeatureNotImplemented)
 			refused(t, a.IQ("get", "a.test", get), stanza.ServiceUnavailable)
 		})
