@@ -1,7 +1,9 @@
 package test
 
 import (
+	"crypto/sha1"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"slices"
@@ -120,6 +122,174 @@ func TestAttackAuthorisation(t *testing.T) {
 			}
 		}
 	})
+	const pubsub = "http://jabber.org/protocol/pubsub"
+	options := func(access string) string {
+		return "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>" + pubsub + "#publish-options</value></field>" +
+			"<field var='pubsub#access_model'><value>" + access + "</value></field></x></publish-options>"
+	}
+	publish := func(node, access string) string {
+		return "<pubsub xmlns='" + pubsub + "'><publish node='" + node + "'><item id='x'><secret xmlns='urn:example:s'>" + xtest.Marker + "</secret></item></publish>" + options(access) + "</pubsub>"
+	}
+	g.Run(t, "Z11 another's private data and bookmarks", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		g.Victim.Send("<iq type='set' id='s'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'><conference jid='secret@muc.localhost'/></storage></query></iq>")
+		g.Victim.Want("<iq type='result' id='s'/>")
+		for _, q := range []string{
+			"<iq type='get' id='q' to='%s'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query></iq>",
+			"<iq type='set' id='q' to='%s'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query></iq>",
+		} {
+			c.Send(q, bob)
+			refused(t, c, bob, "forbidden")
+			c.Send(q, "nobody@localhost")
+			refused(t, c, "nobody@localhost", "forbidden")
+		}
+		for _, node := range []string{"storage:bookmarks", "urn:xmpp:bookmarks:1"} {
+			c.Send("<iq type='get' id='q' to='%s'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>", bob, pubsub, node)
+			if n := c.Must(); n.Attr("type") != "error" || strings.Contains(n.String(), "secret") {
+				t.Errorf("got %s", n)
+			}
+		}
+		g.Untouched(t)
+		g.Victim.Send("<iq type='get' id='l'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query></iq>")
+		g.Victim.Want("<iq type='result' id='l'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'><conference jid='secret@muc.localhost'/></storage></query></iq>")
+	})
+	g.Run(t, "Z12 another's vCard and nodes", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		if n := g.Victim.IQ("set", "", publish("urn:example:open", "open")); n.Attr("type") != "result" {
+			t.Fatal(n)
+		}
+		for _, q := range []string{
+			"<vCard xmlns='vcard-temp'><FN>mallory</FN></vCard>",
+			publish("urn:example:open", "open"),
+			publish("urn:example:new", "open"),
+			"<pubsub xmlns='" + pubsub + "'><create node='urn:example:new'/></pubsub>",
+			"<pubsub xmlns='" + pubsub + "'><retract node='urn:example:open'><item id='x'/></retract></pubsub>",
+			"<pubsub xmlns='" + pubsub + "#owner'><delete node='urn:example:open'/></pubsub>",
+			"<pubsub xmlns='" + pubsub + "#owner'><purge node='urn:example:open'/></pubsub>",
+			"<pubsub xmlns='" + pubsub + "#owner'><configure node='urn:example:open'><x xmlns='jabber:x:data' type='submit'/></configure></pubsub>",
+			"<pubsub xmlns='" + pubsub + "#owner'><affiliations node='urn:example:open'><affiliation jid='" + me + "' affiliation='owner'/></affiliations></pubsub>",
+		} {
+			for _, to := range []string{bob, "nobody@localhost"} { // who exists is not told
+				c.Send("<iq type='set' id='q' to='%s'>%s</iq>", to, q)
+				refused(t, c, to, "forbidden")
+			}
+		}
+		g.Untouched(t)
+		if n := c.IQ("get", bob, "<pubsub xmlns='"+pubsub+"'><items node='urn:example:open'/></pubsub>"); n.Attr("type") != "result" || n.Find("item").Attr("id") != "x" {
+			t.Errorf("the node has %s", n)
+		}
+		c.Send("<iq type='get' id='q' to='%s'><vCard xmlns='vcard-temp'/></iq>", bob)
+		refused(t, c, bob, "service-unavailable")
+	})
+	g.Run(t, "Z13 nodes that are closed to strangers", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		c.Send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='z13'/></presence>")
+		for range 2 { // presence comes back, and a question
+			if n := c.Must(); n.Name.Local == "iq" {
+				c.Send("<iq type='result' id='%s' to='%s'><query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:example:presence+notify'/><feature var='urn:example:whitelist+notify'/></query></iq>", n.Attr("id"), me)
+			}
+		}
+		secret := func(n *xtest.Node) {
+			t.Helper()
+			if n.Attr("type") != "error" || strings.Contains(n.String(), xtest.Marker) {
+				t.Errorf("got %s", n)
+			}
+		}
+		for _, access := range []string{"presence", "whitelist"} {
+			node := "urn:example:" + access
+			if n := g.Victim.IQ("set", "", publish(node, access)); n.Attr("type") != "result" {
+				t.Fatal(n)
+			}
+			for _, q := range []string{
+				"<pubsub xmlns='" + pubsub + "'><items node='" + node + "'/></pubsub>",
+				"<pubsub xmlns='" + pubsub + "'><items node='" + node + "'><item id='x'/></items></pubsub>",
+				"<pubsub xmlns='" + pubsub + "'><items node='" + node + "' max_items='1'/></pubsub>",
+				"<query xmlns='http://jabber.org/protocol/disco#items' node='" + node + "'/>",
+				"<query xmlns='http://jabber.org/protocol/disco#info' node='" + node + "'/>",
+				"<pubsub xmlns='" + pubsub + "#owner'><configure node='" + node + "'/></pubsub>",
+				"<pubsub xmlns='" + pubsub + "#owner'><subscriptions node='" + node + "'/></pubsub>",
+				"<pubsub xmlns='" + pubsub + "#owner'><affiliations node='" + node + "'/></pubsub>",
+			} {
+				secret(c.IQ("get", bob, q))
+			}
+			secret(c.IQ("set", bob, "<pubsub xmlns='"+pubsub+"'><subscribe node='"+node+"' jid='"+me+"'/></pubsub>"))
+			secret(c.IQ("set", bob, "<pubsub xmlns='"+pubsub+"'><subscribe node='"+node+"' jid='carol@localhost'/></pubsub>"))
+		}
+		// Somebody else cannot be subscribed to what is open, either.
+		secret(c.IQ("set", bob, "<pubsub xmlns='"+pubsub+"'><subscribe node='urn:example:open' jid='carol@localhost'/></pubsub>"))
+		// Whom a new access model shuts out hears nothing any more, and his subscription has ended.
+		if n := c.IQ("set", bob, "<pubsub xmlns='"+pubsub+"'><subscribe node='urn:example:open' jid='"+me+"'/></pubsub>"); n.Attr("type") != "result" {
+			t.Fatal(n)
+		}
+		configure := func(access string) {
+			t.Helper()
+			n := g.Victim.IQ("set", "", "<pubsub xmlns='"+pubsub+"#owner'><configure node='urn:example:open'><x xmlns='jabber:x:data' type='submit'>"+
+				"<field var='pubsub#access_model'><value>"+access+"</value></field></x></configure></pubsub>")
+			if n.Attr("type") != "result" {
+				t.Fatal(n)
+			}
+		}
+		c.Barrier()
+		configure("presence")
+		g.Victim.IQ("set", "", publish("urn:example:open", "presence"))
+		secret(c.IQ("get", bob, "<pubsub xmlns='"+pubsub+"'><items node='urn:example:open'/></pubsub>"))
+		if n := g.Victim.IQ("set", "", publish("urn:example:open", "open")); n.Attr("type") != "error" || n.Find("conflict") == nil || n.Find("precondition-not-met") == nil {
+			t.Errorf("options that do not fit: %s", n)
+		}
+		configure("open")
+		g.Victim.IQ("set", "", publish("urn:example:open", "open"))
+		c.Quiet()
+		g.Untouched(t)
+	})
+	g.Run(t, "Z14 capabilities that are not what they say", func(t *testing.T) {
+		// What mallory says the verification string of bob's client stands for changes nothing for bob.
+		const node = "urn:example:z14"
+		features := []string{"http://jabber.org/protocol/disco#info", node + "+notify"}
+		sum := sha1.Sum([]byte("client/pc//z14<" + strings.Join(features, "<") + "<"))
+		caps := "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='" + base64.StdEncoding.EncodeToString(sum[:]) + "'/></presence>"
+		info := "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc' name='z14'/><feature var='" + strings.Join(features, "'/><feature var='") + "'/></query>"
+		answer := func(c *xtest.Client, info string) (asked bool) {
+			t.Helper()
+			c.Send("%s", caps)
+			for _, n := range append(c.Barrier(), c.Barrier()...) {
+				if n.Name.Local == "iq" {
+					asked = true
+					c.Send("<iq type='result' id='%s' to='%s'>%s</iq>", n.Attr("id"), n.Attr("from"), info)
+				}
+			}
+			c.Barrier()
+			return asked
+		}
+		c := g.Attacker(t, "ok")
+		if !answer(c, strings.Replace(info, node, node+":evil", 1)) {
+			t.Fatal("the server did not ask")
+		}
+		c.Send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='%s'/></presence>", strings.Repeat("v", 257))
+		for _, n := range append(c.Barrier(), c.Barrier()...) {
+			if n.Name.Local == "iq" {
+				t.Errorf("asked about a verification string of 257 bytes: %s", n)
+			}
+		}
+		hears := func(want bool) {
+			t.Helper()
+			g.Victim.Send("<iq type='set' id='p'>%s</iq>", publish(node, "presence"))
+			heard := false
+			for _, n := range g.Victim.Barrier() {
+				heard = heard || n.Name.Local == "message"
+			}
+			if heard != want {
+				t.Errorf("the victim hears of its node: %v", heard)
+			}
+		}
+		if !answer(g.Victim, info) {
+			t.Error("mallory's word was taken")
+		}
+		hears(true)
+		if answer(c, strings.Replace(info, node, node+":evil", 1)) {
+			t.Error("asked again about what is known")
+		}
+		hears(true)
+	})
 	g.Run(t, "Z15 probe of a stranger", func(t *testing.T) {
 		c := g.Attacker(t, "ok")
 		c.Send("<presence/>")
@@ -172,7 +342,7 @@ func TestAttackAuthorisation(t *testing.T) {
 		}
 		for _, ns := range []string{
 			"http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items", "jabber:iq:last", "jabber:iq:version",
-			"urn:xmpp:time", "jabber:iq:register", "jabber:iq:roster", "vcard-temp", "urn:xmpp:blocking", "urn:xmpp:mam:2", "urn:example:x",
+			"urn:xmpp:time", "jabber:iq:register", "jabber:iq:roster", "jabber:iq:private", "vcard-temp", pubsub, pubsub + "#owner", "urn:xmpp:blocking", "urn:xmpp:mam:2", "urn:example:x",
 		} {
 			el := "query"
 			if ns == "urn:xmpp:time" {
@@ -187,6 +357,13 @@ func TestAttackAuthorisation(t *testing.T) {
 		for _, resource := range []string{"", "/gone"} {
 			same(t, answer, resource, "<iq type='get' id='q' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>")
 			same(t, answer, resource, "<iq type='set' id='q' to='%s'><query xmlns='jabber:iq:register'><remove/></query></iq>")
+			same(t, answer, resource, "<iq type='get' id='q' to='%s'><query xmlns='jabber:iq:private'><x xmlns='urn:example:x'/></query></iq>")
+			for _, typ := range []string{"get", "set"} {
+				same(t, answer, resource, "<iq type='"+typ+"' id='q' to='%s'><vCard xmlns='vcard-temp'/></iq>")
+			}
+			same(t, answer, resource, "<iq type='set' id='q' to='%s'>"+publish("urn:example:n", "open")+"</iq>")
+			same(t, answer, resource, "<iq type='get' id='q' to='%s'><pubsub xmlns='"+pubsub+"#owner'><configure node='urn:example:open'/></pubsub></iq>")
+			same(t, answer, resource, "<iq type='get' id='q' to='%s'><query xmlns='http://jabber.org/protocol/disco#info' node='urn:example:n'/></iq>")
 			same(t, answer, resource, "<iq type='result' id='q' to='%s'/>")
 			for _, typ := range []string{"groupchat", "headline", "error"} {
 				same(t, answer, resource, "<message type='"+typ+"' id='q' to='%s'><subject>x</subject></message>")

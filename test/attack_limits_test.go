@@ -474,8 +474,7 @@ func awaitGone(t *testing.T, s *xtest.Server, jid string) {
 	t.Errorf("%s is still there", jid)
 }
 
-// TestAttackLimitsOfAccounts has the limits of what an account may have. MAM, blocklist, PEP, private XML, vCard, rooms:
-// later, with them.
+// TestAttackLimitsOfAccounts has the limits of what an account may have. MAM, blocklist, rooms: later, with them.
 func TestAttackLimitsOfAccounts(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"a.test"},
 		Limits: "profile = \"off\"\nroster_items = 20\noffline_messages = 5\noffline_size = \"20kB\"\n"})
@@ -511,6 +510,71 @@ func TestAttackLimitsOfAccounts(t *testing.T) {
 		c.Barrier()
 		in[0].Quit()
 		g.Login(t, "mallory@a.test/another")
+	})
+
+	g.Run(t, "R12 nodes, private data, vCard", func(t *testing.T) {
+		const pubsub = "http://jabber.org/protocol/pubsub"
+		c := g.Login(t, "dave@a.test/x")
+		publish := func(node, id string, size int, max string) *xtest.Node {
+			return c.IQ("set", "", "<pubsub xmlns='"+pubsub+"'><publish node='"+node+"'><item id='"+id+"'><x xmlns='urn:x'>"+strings.Repeat("x", size)+"</x></item></publish>"+
+				"<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>"+pubsub+"#publish-options</value></field>"+
+				"<field var='pubsub#max_items'><value>"+max+"</value></field></x></publish-options></pubsub>")
+		}
+		count := func(node string) int {
+			n := c.IQ("get", "", "<pubsub xmlns='"+pubsub+"'><items node='"+node+"'/></pubsub>")
+			return len(n.Find("items").Children)
+		}
+		wants := func(n *xtest.Node, typ, condition string) {
+			t.Helper()
+			if e := n.Find("error"); e == nil || e.Attr("type") != typ || e.Find(condition) == nil {
+				t.Errorf("got %.300s, want %s", n, condition)
+			}
+		}
+		for i := range 256 {
+			if n := publish("urn:items", fmt.Sprint(i), 1, "max"); n.Attr("type") != "result" {
+				t.Fatalf("item %d: %s", i, n)
+			}
+		}
+		wants(publish("urn:items", "more", 1, "max"), "wait", "resource-constraint")
+		wants(publish("urn:items", "1", 64<<10, "max"), "modify", "not-acceptable")
+		if n := count("urn:items"); n != 256 {
+			t.Errorf("there are %d items", n)
+		}
+		made := 1
+		for ; made < 300; made++ {
+			if n := publish(fmt.Sprint("urn:node:", made), "x", 1, "1"); n.Attr("type") != "result" {
+				wants(n, "wait", "resource-constraint")
+				break
+			}
+		}
+		if made != 200 || count("urn:node:199") != 1 {
+			t.Errorf("%d nodes could be made", made)
+		}
+		for i := 0; ; i++ { // 16 MiB for all
+			if n := publish("urn:items", fmt.Sprint(i), 60_000, "max"); n.Attr("type") != "result" {
+				wants(n, "wait", "resource-constraint")
+				break
+			}
+			if i == 256 {
+				t.Fatal("there is no end to it")
+			}
+		}
+		private := func(name string, size int) *xtest.Node {
+			return c.IQ("set", "", "<query xmlns='jabber:iq:private'><"+name+" xmlns='urn:x'>"+strings.Repeat("x", size)+"</"+name+"></query>")
+		}
+		private("a", 200_000)
+		wants(private("b", 100_000), "wait", "resource-constraint")
+		if n := c.IQ("get", "", "<query xmlns='jabber:iq:private'><a xmlns='urn:x'/></query>"); len(n.Find("a").Text) != 200_000 {
+			t.Errorf("what was stored first has %d bytes", len(n.Find("a").Text))
+		}
+		vcard := func(size int) *xtest.Node {
+			return c.IQ("set", "", "<vCard xmlns='vcard-temp'><DESC>"+strings.Repeat("x", size)+"</DESC></vCard>")
+		}
+		vcard(1000)
+		wants(vcard(129<<10), "wait", "resource-constraint")
+		if n := c.IQ("get", "", "<vCard xmlns='vcard-temp'/>"); len(n.Find("DESC").Text) != 1000 {
+			t.Errorf("the vCard is now %.200s", n)
+		}
 	})
 
 	g.Run(t, "R11 roster", func(t *testing.T) {

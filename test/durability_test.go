@@ -194,6 +194,74 @@ func TestCrashResults(t *testing.T) {
 			s.Kill()
 			return func(t *testing.T) { wantRoster(t, user, "peer-"+user+"@localhost  to") }
 		}},
+		{"publish", func(t *testing.T, user string) func(*testing.T) {
+			c := s.Login(t, user+"@localhost/x")
+			node := func(what, inside string) string {
+				return "<iq type='set' id='now'><pubsub xmlns='http://jabber.org/protocol/pubsub'><" + what + " node='urn:example:n'" + inside + "</" + what + "></pubsub></iq>"
+			}
+			for _, id := range []string{"x", "y"} {
+				c.Send("%s", strings.Replace(strings.Replace(node("publish", "><item id='"+id+"'><a xmlns='urn:example:a'/></item>"), "now", "first", 1), "</pubsub>",
+					"<publish-options><x xmlns='jabber:x:data' type='submit'><field var='pubsub#max_items'><value>max</value></field></x></publish-options></pubsub>", 1))
+			}
+			c.Barrier()
+			c.Send("%s", strings.Replace(node("retract", "><item id='x'/>"), "now", "second", 1))
+			c.Barrier()
+			result(t, c, node("publish", "><item id='z'><b xmlns='urn:example:b'/></item>"))
+			return func(t *testing.T) {
+				n := s.Login(t, user+"@localhost/look").IQ("get", "", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:example:n'/></pubsub>")
+				var ids []string
+				for _, it := range n.Find("items").Children {
+					ids = append(ids, it.Attr("id"))
+				}
+				if !slices.Equal(ids, []string{"y", "z"}) {
+					t.Errorf("the node has %q", ids)
+				}
+			}
+		}},
+		{"node configuration", func(t *testing.T, user string) func(*testing.T) {
+			c := s.Login(t, user+"@localhost/x")
+			form := "<x xmlns='jabber:x:data' type='submit'><field var='pubsub#access_model'><value>%s</value></field></x>"
+			c.IQ("set", "", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='urn:example:n'/><configure>"+fmt.Sprintf(form, "open")+"</configure></pubsub>")
+			result(t, c, "<iq type='set' id='now'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='urn:example:n'>"+fmt.Sprintf(form, "whitelist")+"</configure></pubsub></iq>")
+			return func(t *testing.T) {
+				s.AddUsers("other-" + user + "@localhost")
+				n := s.Login(t, "other-"+user+"@localhost/look").IQ("get", user+"@localhost", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:example:n'/></pubsub>")
+				if n.Find("closed-node") == nil {
+					t.Errorf("the node is open again: %s", n)
+				}
+			}
+		}},
+		{"vCard", func(t *testing.T, user string) func(*testing.T) {
+			// The avatar and the rest are two places: a result means both.
+			result(t, s.Login(t, user+"@localhost/x"), "<iq type='set' id='now'><vCard xmlns='vcard-temp'><FN>F</FN><PHOTO><BINVAL>R0lGODlh</BINVAL></PHOTO></vCard></iq>")
+			return func(t *testing.T) {
+				n := s.Login(t, user+"@localhost/look").IQ("get", "", "<vCard xmlns='vcard-temp'/>")
+				if n.Find("FN") == nil || n.Find("BINVAL") == nil {
+					t.Errorf("there is %s", n)
+				}
+			}
+		}},
+		{"private data", func(t *testing.T, user string) func(*testing.T) {
+			result(t, s.Login(t, user+"@localhost/x"), set("jabber:iq:private", "<a xmlns='urn:example:a'>x</a>"))
+			return func(t *testing.T) {
+				n := s.Login(t, user+"@localhost/look").IQ("get", "", "<query xmlns='jabber:iq:private'><a xmlns='urn:example:a'/></query>")
+				if a := n.Find("a"); a == nil || a.Text != "x" {
+					t.Errorf("there is %s", n)
+				}
+			}
+		}},
+		{"bookmarks", func(t *testing.T, user string) func(*testing.T) {
+			result(t, s.Login(t, user+"@localhost/x"), set("jabber:iq:private", "<storage xmlns='storage:bookmarks'><conference jid='r@muc.localhost'/></storage>"))
+			return func(t *testing.T) {
+				c := s.Login(t, user+"@localhost/look")
+				for _, node := range []string{"urn:xmpp:bookmarks:1", "storage:bookmarks"} {
+					n := c.IQ("get", "", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='"+node+"'/></pubsub>")
+					if n.Find("conference") == nil {
+						t.Errorf("%s has %s", node, n)
+					}
+				}
+			}
+		}},
 		{"password change", func(t *testing.T, user string) func(*testing.T) {
 			result(t, s.Login(t, user+"@localhost/x"), set("jabber:iq:register", "<username>"+user+"</username><password>changed</password>"))
 			return func(t *testing.T) {

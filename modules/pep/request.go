@@ -11,7 +11,7 @@ import (
 // request answers what anybody may ask of an account's nodes, or do with his own.
 func (m *module) request(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if q.Payload.Name != "pubsub" {
-		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
+		return nil, senseless(q, stanza.FeatureNotImplemented)
 	}
 	for i, el := range q.Payload.Children {
 		if el.NS != ns {
@@ -45,7 +45,15 @@ func (m *module) request(ctx context.Context, q *modules.IQ) ([]byte, error) {
 			return nil, unsupported("subscription-options")
 		}
 	}
-	return nil, stanza.Err(stanza.BadRequest, "")
+	return nil, senseless(q, stanza.BadRequest)
+}
+
+// senseless refuses what is no request. Others are told what they are told of an account that does not exist.
+func senseless(q *modules.IQ, c stanza.Condition) error {
+	if !q.Own() {
+		c = stanza.ServiceUnavailable
+	}
+	return stanza.Err(c, "")
 }
 
 // ownerRequest answers what only the owner of nodes may ask.

@@ -86,9 +86,15 @@ func (m *module) others(_ context.Context, p *modules.Packet) error {
 	return nil
 }
 
+// unavailable is what others get where there is nothing: the same as for an account that does not exist (XEP-0054 §3.3).
+var unavailable = stanza.Err(stanza.ServiceUnavailable, "")
+
 // query answers for an account (XEP-0054 §3).
 func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if q.Payload.Name != "vCard" {
+		if !q.Own() {
+			return nil, unavailable
+		}
 		return nil, stanza.Err(stanza.FeatureNotImplemented, "")
 	}
 	if q.Set() {
@@ -99,7 +105,7 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 		if q.Own() {
 			return nil, stanza.Err(stanza.ItemNotFound, "") // §3.1
 		}
-		return nil, stanza.Err(stanza.ServiceUnavailable, "") // §3.3: as for an account that does not exist
+		return nil, unavailable
 	}
 	return b, err
 }
