@@ -1,5 +1,7 @@
 package stanza
 
+import "strconv"
+
 // ErrorType is the type attribute of <error/> (RFC 6120 §8.3.2).
 type ErrorType string
 
@@ -48,6 +50,7 @@ type Error struct {
 	Text      string // for people, English; may be empty
 	App       []byte // application-specific condition, well-formed XML; may be nil
 	By        JID    // who says so; may be zero
+	Code      int    // of XEP-0086, for clients that read nothing else; 0: none
 }
 
 // Err makes an error with the type that RFC 6120 §8.3.3 associates with the condition.
@@ -76,6 +79,9 @@ func (e *Error) AppendTo(dst []byte) []byte {
 		typ = Cancel
 	}
 	dst = appendAttr(append(dst, "<error"...), "type", string(typ))
+	if e.Code != 0 {
+		dst = appendAttr(dst, "code", strconv.Itoa(e.Code))
+	}
 	if !e.By.IsZero() {
 		dst = append(e.By.appendEscaped(append(dst, " by='"...)), '\'')
 	}

@@ -21,7 +21,8 @@ func unsupported(feature string) *stanza.Error {
 }
 
 var (
-	errNoNode    = stanza.Err(stanza.ItemNotFound, "")
+	// COMPAT: Profanity 0.13 begins a device list where it reads 404, and not where it reads item-not-found.
+	errNoNode    = &stanza.Error{Condition: stanza.ItemNotFound, Code: 404}
 	errForbidden = stanza.Err(stanza.Forbidden, "")
 	errNoNodeID  = failure(stanza.BadRequest, "nodeid-required")
 )

@@ -136,10 +136,14 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 		return err
 	}
 	m.h = h
-	h.Identity(modules.Account, modules.Identity{Category: "pubsub", Type: "pep"}) // XEP-0163 §6.1
-	h.Disco(modules.Account, ns)
-	for _, f := range features {
-		h.Disco(modules.Account, ns+"#"+f)
+	// XEP-0163 §6.1: an account tells what it offers. COMPAT: Profanity 0.13 asks the server, as XEP-0163 had it before 1.2, and
+	// publishes its keys for contacts alone where that does not know publish-options.
+	for _, at := range []modules.At{modules.Account, modules.Server} {
+		h.Identity(at, modules.Identity{Category: "pubsub", Type: "pep"})
+		h.Disco(at, ns)
+		for _, f := range features {
+			h.Disco(at, ns+"#"+f)
+		}
 	}
 	h.IQ(modules.Account, ns, m.request)
 	h.IQ(modules.Account, nsOwner, m.ownerRequest)
