@@ -136,8 +136,8 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 		return err
 	}
 	m.h = h
-	// XEP-0163 §6.1: an account tells what it offers. COMPAT: Profanity 0.13 asks the server, as XEP-0163 had it before 1.2, and
-	// publishes its keys for contacts alone where that does not know publish-options.
+	// XEP-0163 §6.1: an account tells what it offers. COMPAT: Profanity 0.13 asks the server alone, and publishes its keys for
+	// contacts alone where that does not know publish-options.
 	for _, at := range []modules.At{modules.Account, modules.Server} {
 		h.Identity(at, modules.Identity{Category: "pubsub", Type: "pep"})
 		h.Disco(at, ns)
