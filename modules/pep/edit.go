@@ -43,19 +43,24 @@ type Item struct {
 // change runs fn on an account's nodes. What it changed is on disk when change returns, and those whom it concerns have been
 // told. follow says that other modules may keep in step.
 func (m *module) change(ctx context.Context, owner, by stanza.JID, follow bool, fn func(e *Edit) error) error {
-	i := stripe(owner.Local())
-	if err := m.edit(ctx, owner, by, follow, &m.queues[i], fn); err != nil {
+	if err := m.edit(ctx, owner, by, follow, fn); err != nil {
 		return err
 	}
-	m.queues[i].run(ctx)
+	m.queues[stripe(owner.Local())].run(ctx)
 	return nil
 }
 
 // edit is change up to the point where others are told.
-func (m *module) edit(ctx context.Context, owner, by stanza.JID, follow bool, q *queue, fn func(e *Edit) error) error {
-	l := &m.locks[stripe(owner.Local())]
-	l.Lock()
-	defer l.Unlock()
+func (m *module) edit(ctx context.Context, owner, by stanza.JID, follow bool, fn func(e *Edit) error) error {
+	i := stripe(owner.Local())
+	m.locks[i].Lock()
+	defer m.locks[i].Unlock()
+	// Under the lock: what a session does while its account is deleted comes before the end of its nodes, or not at all.
+	if ok, err := m.h.Users.Exists(ctx, owner.Local()); err != nil {
+		return err
+	} else if !ok {
+		return stanza.Err(stanza.ServiceUnavailable, "")
+	}
 	a, err := m.locked(ctx, owner.Local())
 	if err != nil {
 		return err
@@ -73,7 +78,7 @@ func (m *module) edit(ctx context.Context, owner, by stanza.JID, follow bool, q 
 		return err
 	}
 	for _, ev := range e.events {
-		q.add(func(ctx context.Context) { m.announce(ctx, ev) })
+		m.queues[i].add(func(ctx context.Context) { m.announce(ctx, ev) })
 	}
 	return nil
 }

@@ -37,9 +37,8 @@ func (m *module) publish(ctx context.Context, q *modules.IQ, el *stanza.Element,
 		}
 		id = it.Attr("id")
 	}
-	given := id != ""
-	if !given {
-		id = rand.Text()
+	if id == "" {
+		id = rand.Text() // §7.1.3.7
 	}
 	options := q.Payload.Child("", "publish-options").Child(nsForm, "x")
 	if q.Payload.Child("", "publish-options") != nil && options == nil {
@@ -57,9 +56,11 @@ func (m *module) publish(ctx context.Context, q *modules.IQ, el *stanza.Element,
 			return errForbidden // §7.1.3.1
 		case n == nil:
 			// §7.1.4, §7.1.5: made with what the options say, and otherwise as is the default.
-			if n, err = e.create(name, defaults(name).apply(list, limit)); err != nil {
+			made, err := e.create(name, defaults(name).apply(list, limit))
+			if err != nil {
 				return err
 			}
+			n = made
 		default:
 			if a := n.affiliation(e.Owner, q.From); a != affOwner && a != affPublisher {
 				return errForbidden

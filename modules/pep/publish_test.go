@@ -257,10 +257,11 @@ func TestUserDeleted(t *testing.T) {
 		publish(t, a, "urn:n", fmt.Sprint(i), song, "max_items", "max", "access_model", "open")
 	}
 	publish(t, a, tune, "x", song)
-	a.Close(nil)
 	if err := h.Users.Delete(context.Background(), "alice"); err != nil {
 		t.Fatal(err)
 	}
+	refused(t, tryPublish(a, tune, "y", song), stanza.ServiceUnavailable, "") // its session is on its way out
+	a.Close(nil)
 	left := 0
 	for _, name := range []string{kvNodes, kvIndex, kvItems} {
 		err := h.Store.Bucket("modules", "a.test", "mod_pep").KV(name).Scan(context.Background(), nil, nil, func(_, _ []byte) bool { left++; return true })

@@ -175,7 +175,7 @@ func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element)
 	if len(data) == 0 {
 		return nil
 	}
-	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
+	err := m.h.Store.Update(ctx, func(tx storage.Tx) error {
 		kv := tx.KV(kvData)
 		prefix := ownerKey(owner.Local())
 		size := 0
@@ -201,6 +201,13 @@ func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if ok, err := m.h.Users.Exists(ctx, owner.Local()); err == nil && !ok {
+		m.forget(ctx, owner) // deleted meanwhile: what came too late goes too
+	}
+	return nil
 }
 
 // forget removes all that an account stored.

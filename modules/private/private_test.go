@@ -105,10 +105,11 @@ func TestUserDeleted(t *testing.T) {
 	a := h.Session(alice + "/one")
 	h.Session("alice2@a.test/x").IQ("set", "", query(notes)) // a name that begins the same
 	ok(t, a.IQ("set", "", query(notes)))
-	a.Close(nil)
 	if err := h.Users.Delete(context.Background(), "alice"); err != nil {
 		t.Fatal(err)
 	}
+	a.IQ("set", "", query(notes)) // its session is on its way out
+	a.Close(nil)
 	a = h.Session(alice + "/one")
 	wants(t, a.IQ("get", "", query("<notes xmlns='storage:rosternotes'/>")), "<notes xmlns='storage:rosternotes'/>")
 	wants(t, h.Session("alice2@a.test/y").IQ("get", "", query("<notes xmlns='storage:rosternotes'/>")), notes)

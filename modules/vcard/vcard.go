@@ -141,6 +141,9 @@ func (m *module) store(ctx context.Context, owner, by stanza.JID, vcard []byte, 
 	if err := m.kv.Put(ctx, []byte(owner.Local()), vcard); err != nil {
 		return fmt.Errorf("store vCard: %w", err)
 	}
+	if ok, err := m.h.Users.Exists(ctx, owner.Local()); err == nil && !ok {
+		m.forget(ctx, owner) // deleted meanwhile: what came too late goes too
+	}
 	return nil
 }
 

@@ -322,10 +322,11 @@ func TestUserDeleted(t *testing.T) {
 	h := modtest.New(t, "a.test", infos...)
 	a := h.Session(alice + "/one")
 	ok(t, a.IQ("set", "", with(photo(png))))
-	a.Close(nil)
 	if err := h.Users.Delete(context.Background(), "alice"); err != nil {
 		t.Fatal(err)
 	}
+	a.IQ("set", "", simple) // its session is on its way out
+	a.Close(nil)
 	refused(t, h.Session(alice+"/one").IQ("get", "", get), stanza.ItemNotFound)
 }
 
