@@ -6,7 +6,7 @@
 //   - What counts are the items of XEP-0402. The other node has a copy, made in the same transaction; the private data is
 //     made of them when it is asked for.
 //   - What of an older client's list is no bookmark of a room (a URL, an element of its own) stays in that copy.
-//   - Extensions (XEP-0402 §3.3) are not shown to older clients, and outlive their changes.
+//   - Extensions (XEP-0402 §2) are not shown to older clients, and outlive their changes.
 package bookmarks
 
 import (

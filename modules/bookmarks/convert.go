@@ -27,7 +27,7 @@ func readRoom(e *stanza.Element) room {
 	return room{e.Attr("name"), e.ChildText("nick"), e.ChildText("password"), a == "true" || a == "1"}
 }
 
-// parse reads a list in the old format (XEP-0048 §3).
+// parse reads a list in the old format (XEP-0048 §2).
 func parse(data []byte) (*bookmarks, bool) {
 	st, err := stanza.Parse(data)
 	if err != nil || st.NS != nsOld || st.Name != "storage" {
@@ -116,7 +116,7 @@ func put(e *pep.Edit, data []byte) error {
 	if err := seal(e, nsOld, s); err != nil {
 		return err
 	}
-	id := "current" // XEP-0223 §3
+	id := "current" // XEP-0060 §12.21
 	old, err := e.Items(nsOld)
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// Z14, XEP-0115 §8.1: who lies about what a verification string stands for lies about himself alone.
+// Z14, XEP-0115 §9.3: who lies about what a verification string stands for lies about himself alone.
 func TestPoisoning(t *testing.T) {
 	w, ids := newWorld(t, ""), map[string]string{}
 	caps := c("sha-1", ver(simple))

@@ -8,7 +8,7 @@ import (
 	"github.com/xmppd/xmppd/stanza"
 )
 
-// failure makes an error with a condition of pubsub's own (XEP-0060 §16.3); attrs are its attributes.
+// failure makes an error with a condition of pubsub's own (XEP-0060 §17.2); attrs are its attributes.
 func failure(c stanza.Condition, app string, attrs ...string) *stanza.Error {
 	e := stanza.Err(c, "")
 	var x stanza.XML

@@ -147,7 +147,7 @@ func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.
 		err := people(el, "affiliation", "affiliation", func(j stanza.JID, value string) error {
 			j = j.Bare()
 			if j == e.Owner {
-				return stanza.Err(stanza.NotAcceptable, "the account owns its nodes") // §8.9.2.4: a node has an owner
+				return stanza.Err(stanza.NotAcceptable, "the account owns its nodes") // §8.9.2: a node has an owner
 			}
 			switch a := affiliation(value); a {
 			case affMember, affPublisher, affOutcast:

@@ -125,7 +125,7 @@ func TestAccessModels(t *testing.T) {
 	}
 }
 
-// XEP-0163 §4.3.3: who becomes available gets the last items, with the time; further presence brings nothing again, news
+// XEP-0163 §4.3.3, §4.3.4: who becomes available gets the last items, with the time; further presence brings nothing again, news
 // that the client wants more does.
 func TestLastItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

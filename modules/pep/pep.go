@@ -88,7 +88,7 @@ var Info = modules.Define(modules.Info{
 		{Number: 118, Version: "1.3.0"},
 		{Number: 172, Version: "1.1", Note: "nickname of an account; that in presence and subscriptions passes through"},
 		{Number: 384, Version: "0.9.1", Note: "device lists and bundles"},
-		{Number: 490, Version: "1.0.1", Note: "the node; nothing is added to messages (§4)"},
+		{Number: 490, Version: "1.0.1", Note: "the node; no assistance of the server (§4.5)"},
 	},
 }, Defaults, func(c Config) modules.Module { return newModule(c) })
 

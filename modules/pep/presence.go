@@ -21,7 +21,7 @@ func interest(s modules.Session) *caps.Interest {
 	return in
 }
 
-// presence finds out what a session of ours wants to hear of, and lets it hear the last of it (XEP-0163 §4.3.3).
+// presence finds out what a session of ours wants to hear of, and lets it hear the last of it (XEP-0163 §4.3.4).
 func (m *module) presence(ctx context.Context, ev modules.Presence) {
 	s := ev.Session
 	if ev.Stanza.Type != stanza.TypeNone {

@@ -131,7 +131,7 @@ func TestPublishOptions(t *testing.T) {
 	refused(t, a.IQ("get", "", get("urn:m", "")), stanza.ItemNotFound, "") // what was refused made nothing
 }
 
-// Nodes for the user's own devices are closed also where the client does not say so (XEP-0402 §3.3, XEP-0490 §3).
+// Nodes for the user's own devices are closed also where the client does not say so (XEP-0402 §3.3, XEP-0490 §4.1).
 func TestPrivateByDefault(t *testing.T) {
 	h := newHost(t)
 	a, b := h.Session(alice+"/one"), h.Session(bob+"/b")

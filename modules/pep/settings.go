@@ -56,7 +56,7 @@ type Settings struct {
 func defaults(node string) Settings {
 	s := Settings{Access: Presence, Persist: true, Max: 1, SendLast: onSubOrPresent, Notify: true, Payloads: true, OnRetract: true, Style: headline, Reply: none}
 	switch node {
-	case nodeBookmarks, nodeDisplayed: // XEP-0402 §3.3, XEP-0490 §3
+	case nodeBookmarks, nodeDisplayed: // XEP-0402 §3.3, XEP-0490 §4.1
 		s.Access, s.Max, s.SendLast = Whitelist, 0, never
 	case nodeBookmarks0: // XEP-0048, XEP-0223
 		s.Access, s.SendLast = Whitelist, never

@@ -84,7 +84,7 @@ func key(local, ns, name string) []byte {
 // maxName is the longest namespace and name, in bytes.
 const maxName = 1024
 
-// others refuses what is another's (XEP-0049 §2.3), whether there is such an account or not.
+// others refuses what is another's (XEP-0049 §3), whether there is such an account or not.
 func (m *module) others(_ context.Context, p *modules.Packet) error {
 	st := p.Stanza
 	request := st.Kind == stanza.KindIQ && (st.Type == stanza.TypeGet || st.Type == stanza.TypeSet)
@@ -101,19 +101,19 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	list := q.Payload.Children
 	for _, c := range list {
 		if c.NS == ns || c.NS == "" || len(c.NS) > maxName || len(c.Name) > maxName || strings.ContainsRune(c.NS, 0) {
-			return nil, stanza.Err(stanza.NotAcceptable, "an element has no namespace of its own") // §2.1
+			return nil, stanza.Err(stanza.NotAcceptable, "an element has no namespace of its own") // §2.3
 		}
 	}
 	if q.Set() {
 		return nil, m.set(ctx, q, list)
 	}
-	if len(list) != 1 { // §2.1, §2.4
+	if len(list) != 1 { // §2.3, §3
 		return nil, stanza.Err(stanza.BadRequest, "ask for one element")
 	}
 	return m.get(ctx, q.To.Bare(), list[0])
 }
 
-// get returns what was stored under an element's name (XEP-0049 §2.2), or an empty element.
+// get returns what was stored under an element's name (XEP-0049 §2.1), or an empty element.
 func (m *module) get(ctx context.Context, owner stanza.JID, el *stanza.Element) ([]byte, error) {
 	b, err := m.Private(ctx, owner, el.NS, el.Name)
 	if err != nil {
@@ -153,10 +153,10 @@ func (m *module) Private(ctx context.Context, owner stanza.JID, ns, name string)
 	return b, nil
 }
 
-// set stores elements, each in the place of what was there under its name (XEP-0049 §2.2).
+// set stores elements, each in the place of what was there under its name (XEP-0049 §2.1).
 func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element) error {
 	if len(list) == 0 {
-		return stanza.Err(stanza.NotAcceptable, "there is nothing to store") // §2.1
+		return stanza.Err(stanza.NotAcceptable, "there is nothing to store") // §2.3
 	}
 	owner := q.To.Bare()
 	at := q.Stanza.Find(ns, "query")
@@ -170,7 +170,7 @@ func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element)
 			continue
 		}
 		k := string(key(owner.Local(), c.NS, c.Name))
-		data[k] = append(data[k], raw...) // §2.1: several of one name belong together
+		data[k] = append(data[k], raw...) // §2.3: several of one name belong together
 	}
 	if len(data) == 0 {
 		return nil

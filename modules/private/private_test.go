@@ -41,7 +41,7 @@ func wants(t *testing.T, st *stanza.Stanza, want string) {
 	}
 }
 
-// XEP-0049 §2.2: what is stored is returned as it came, to all of the account's sessions; what is not there is empty.
+// XEP-0049 §2.1: what is stored is returned as it came, to all of the account's sessions; what is not there is empty.
 func TestStoreAndGet(t *testing.T) {
 	h := modtest.New(t, "a.test", Info)
 	a, b := h.Session(alice+"/one"), h.Session(alice+"/two")
@@ -49,7 +49,7 @@ func TestStoreAndGet(t *testing.T) {
 	ok(t, a.IQ("set", "", query(notes)))
 	wants(t, b.IQ("get", alice, query("<notes xmlns='storage:rosternotes'/>")), notes)
 	wants(t, b.IQ("get", "", query("<other xmlns='storage:rosternotes'/>")), "<other xmlns='storage:rosternotes'/>")
-	ok(t, a.IQ("set", "", query("<x xmlns='urn:x'>1</x><x xmlns='urn:x'>2</x><p:y xmlns:p='urn:y'/>"))) // §2.1
+	ok(t, a.IQ("set", "", query("<x xmlns='urn:x'>1</x><x xmlns='urn:x'>2</x><p:y xmlns:p='urn:y'/>"))) // §2.3
 	wants(t, a.IQ("get", "", query("<x xmlns='urn:x'/>")), "<x xmlns='urn:x'>1</x><x xmlns='urn:x'>2</x>")
 	wants(t, a.IQ("get", "", query("<y xmlns='urn:y'/>")), "<p:y xmlns='jabber:iq:private' xmlns:p='urn:y'/>")
 	ok(t, a.IQ("set", "", query("<x xmlns='urn:x'/>")))
@@ -57,7 +57,7 @@ func TestStoreAndGet(t *testing.T) {
 	wants(t, a.IQ("get", "", query("<notes xmlns='storage:rosternotes'/>")), notes)
 }
 
-// Z11, XEP-0049 §2.3, §2.4.
+// Z11, XEP-0049 §2.3, §3.
 func TestErrors(t *testing.T) {
 	h := modtest.New(t, "a.test", Info)
 	a, b := h.Session(alice+"/one"), h.Session("bob@a.test/b")

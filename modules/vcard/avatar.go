@@ -34,7 +34,7 @@ func (p *picture) photo() []byte {
 	return x.Leaf("BINVAL", base64.StdEncoding.EncodeToString(p.bytes)).Bytes()
 }
 
-// decode reads base64, in which white space does not matter (XEP-0153 §3.5).
+// decode reads base64, in which white space does not matter (XEP-0153 §4.6).
 func decode(s string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" \t\r\n", r) {
@@ -49,7 +49,7 @@ func newPicture(b []byte, claimed string) *picture {
 	return &picture{hex.EncodeToString(sum[:]), typeOf(b, claimed), b}
 }
 
-// typeOf tells what a picture is by its first bytes, since what a client claims is a hint (XEP-0153 §4).
+// typeOf tells what a picture is by its first bytes, since what a client claims is a hint (XEP-0153 §5).
 func typeOf(b []byte, claimed string) string {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
@@ -63,7 +63,7 @@ func typeOf(b []byte, claimed string) string {
 	case strings.HasPrefix(claimed, "image/") && len(claimed) <= 64:
 		return claimed
 	}
-	return "image/png" // XEP-0084 §3: what everybody can show
+	return "image/png" // XEP-0084 §4.1: what everybody can show
 }
 
 // takePicture takes the picture out of a vCard; nil where there is none. One that cannot be read stays where it is.
@@ -98,7 +98,7 @@ func (m *module) setAvatar(ctx context.Context, owner, by stanza.JID, p *picture
 		}
 		var x stanza.XML
 		if p == nil {
-			return e.Publish(nodeMetadata, rand.Text(), x.Empty("metadata", "xmlns", nodeMetadata).Bytes()) // XEP-0084 §4.2.4
+			return e.Publish(nodeMetadata, rand.Text(), x.Empty("metadata", "xmlns", nodeMetadata).Bytes()) // XEP-0084 §3.5
 		}
 		if _, err := e.Ensure(nodeData, open); err != nil {
 			return err
