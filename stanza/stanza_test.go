@@ -363,6 +363,9 @@ func TestStanzaError(t *testing.T) {
 			t.Errorf("%s: %s", c, st.Raw)
 		}
 	}
+	if got := string((&Error{Condition: ItemNotFound, Code: 404}).AppendTo(nil)); got != "<error type='cancel' code='404'><item-not-found "+ns+"/></error>" {
+		t.Error(got) // XEP-0086
+	}
 	if got := string((&Error{}).AppendTo(nil)); got != "<error type='cancel'><undefined-condition "+ns+"/></error>" {
 		t.Error(got)
 	}

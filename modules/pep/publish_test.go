@@ -84,7 +84,11 @@ func TestPublishErrors(t *testing.T) {
 	if got := items(a.IQ("get", "", get(tune, ""))); got != "x="+song {
 		t.Errorf("there is %s", got)
 	}
-	refused(t, a.IQ("get", "", get("urn:none", "")), stanza.ItemNotFound, "")
+	st := a.IQ("get", "", get("urn:none", ""))
+	refused(t, st, stanza.ItemNotFound, "")
+	if !strings.Contains(string(st.AppendTo(nil)), "code='404'") { // see errNoNode
+		t.Errorf("%s", st.AppendTo(nil))
+	}
 }
 
 // XEP-0060 §7.1.2: an item of the same id takes the place of the old one, and is the last.
