@@ -169,6 +169,38 @@ func TestLastItems(t *testing.T) {
 	})
 }
 
+// What a client wants may be learnt late: an answer about what it said before does not undo what it said since.
+func TestAnswersOutOfTurn(t *testing.T) {
+	h := newHost(t)
+	a, other := h.Session(alice+"/one"), h.Session(bob+"/known")
+	listen(t, other, tune) // so that these capabilities are known
+	old, oldCaps := client("urn:other")
+	_, c := client(tune)
+	a.Available(0, oldCaps)
+	a.Available(0, c)
+	answer(a, old)
+	publish(t, a, tune, "x", song)
+	if got := events(a.Sent()); got != "x="+song {
+		t.Errorf("alice heard %q", got)
+	}
+	a.Say("<presence type='subscribed' to='" + romeo + "'/>")
+	h.Send("<presence type='subscribe' from='" + romeo + "' to='" + alice + "'/>")
+	a.Say("<presence type='subscribed' to='" + romeo + "'/>")
+	h.Sent()
+	older, olderCaps := client("urn:older")
+	h.Send("<presence from='" + romeo + "/o' to='" + alice + "'>" + olderCaps + "</presence>")
+	asked := h.Sent()
+	h.Send("<presence from='" + romeo + "/o' to='" + alice + "'>" + c + "</presence>")
+	if got := events(h.Sent()); got != "x="+song {
+		t.Errorf("romeo got %q", got)
+	}
+	h.Send("<iq type='result' from='" + romeo + "/o' to='" + alice + "' id='" + asked[0].ID() + "'>" + older + "</iq>")
+	publish(t, a, tune, "y", song)
+	if got := events(h.Sent()); got != "y="+song {
+		t.Errorf("romeo heard %q", got)
+	}
+}
+
 // XEP-0163 §4.1: who is let see the presence of an account hears the last of it at once.
 func TestLastItemsOnApproval(t *testing.T) {
 	h := newHost(t)

@@ -32,8 +32,9 @@ const (
 	nsOwner  = "http://jabber.org/protocol/pubsub#owner"
 	nsEvent  = "http://jabber.org/protocol/pubsub#event"
 	nsErrors = "http://jabber.org/protocol/pubsub#errors"
-	nsRSM    = "http://jabber.org/protocol/rsm" // XEP-0059
-	nsForm   = "jabber:x:data"                  // XEP-0004
+	nsRSM    = "http://jabber.org/protocol/rsm"  // XEP-0059
+	nsForm   = "jabber:x:data"                   // XEP-0004
+	nsCaps   = "http://jabber.org/protocol/caps" // XEP-0115
 )
 
 // The nodes that are treated differently from others.
@@ -109,6 +110,7 @@ type module struct {
 	locks  [stripes]sync.Mutex // an account's changes, and reading it from disk, by stripe of its name
 	queues [stripes]queue
 	peers  peers
+	turns  atomic.Uint64 // of presences
 }
 
 func newModule(c Config) *module {

@@ -16,6 +16,9 @@ import (
 // interestKey keeps with a session what its client wants to hear of.
 type interestKey struct{}
 
+// turnKey keeps with a session which of its presences was the last: what it wants may be learnt late, and out of turn.
+type turnKey struct{}
+
 func interest(s modules.Session) *caps.Interest {
 	in, _ := s.Value(interestKey{}).(*caps.Interest)
 	return in
@@ -28,9 +31,14 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 		s.SetValue(interestKey{}, nil)
 		return
 	}
+	if !ev.Stanza.Has(nsCaps, "c") {
+		return // what it said before holds (XEP-0115 §8.4)
+	}
+	turn := m.turns.Add(1)
+	s.SetValue(turnKey{}, turn)
 	m.caps.Learn(ctx, ev.Stanza, s.JID(), s.JID().Bare(), func(ctx context.Context, in *caps.Interest) {
-		if s.Presence() == nil {
-			return // gone before it answered
+		if s.Presence() == nil || s.Value(turnKey{}) != turn {
+			return // gone before it answered, or it has said something else since
 		}
 		old := interest(s)
 		if old == in {
@@ -150,10 +158,11 @@ func (m *module) foreign(ctx context.Context, p *modules.Packet) error {
 	switch {
 	case st.Kind == stanza.KindMessage && st.Type == stanza.TypeError, st.Kind == stanza.KindPresence && st.Type == stanza.TypeUnavailable:
 		m.peers.remove(owner.Local(), p.From)
-	case st.Kind == stanza.KindPresence && st.Type == stanza.TypeNone && !p.From.IsBare() && m.roster.Subscribed(ctx, owner, p.From):
-		from := p.From
+	case st.Kind == stanza.KindPresence && st.Type == stanza.TypeNone && !p.From.IsBare() && st.Has(nsCaps, "c") && m.roster.Subscribed(ctx, owner, p.From):
+		from, turn := p.From, m.turns.Add(1)
+		m.peers.come(owner.Local(), from, turn)
 		m.caps.Learn(ctx, st, from, owner, func(ctx context.Context, in *caps.Interest) {
-			if names := m.peers.set(owner.Local(), from, in); len(names) > 0 {
+			if names := m.peers.set(owner.Local(), from, turn, in); len(names) > 0 {
 				m.sendLast(ctx, owner, from, names)
 			}
 		})
@@ -172,21 +181,21 @@ type peers struct {
 }
 
 type peer struct {
-	jid stanza.JID
-	in  *caps.Interest
+	jid  stanza.JID
+	turn uint64         // of its last presence
+	in   *caps.Interest // nil: not known yet
 }
 
-// set notes what a resource wants and returns what of it is new.
-func (p *peers) set(local string, full stanza.JID, in *caps.Interest) []string {
+// come notes that a resource sent presence.
+func (p *peers) come(local string, full stanza.JID, turn uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	bare := full.Bare()
 	list := p.of[local][bare]
 	for i := range list {
 		if list[i].jid == full {
-			names := added(list[i].in, in)
-			list[i].in = in
-			return names
+			list[i].turn = turn
+			return
 		}
 	}
 	if len(list) >= maxResources {
@@ -198,8 +207,23 @@ func (p *peers) set(local string, full stanza.JID, in *caps.Interest) []string {
 	if p.of[local] == nil {
 		p.of[local] = map[stanza.JID][]peer{}
 	}
-	p.of[local][bare] = append(list, peer{full, in})
-	return in.Nodes()
+	p.of[local][bare] = append(list, peer{jid: full, turn: turn})
+}
+
+// set notes what a resource said that it wants, with the presence of that turn, and returns what of it is new. If it is gone
+// or has said something else since, nothing.
+func (p *peers) set(local string, full stanza.JID, turn uint64, in *caps.Interest) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.of[local][full.Bare()]
+	for i := range list {
+		if x := &list[i]; x.jid == full && x.turn == turn {
+			names := added(x.in, in)
+			x.in = in
+			return names
+		}
+	}
+	return nil
 }
 
 // remove forgets a resource, or for a bare JID all of them.
