@@ -45,7 +45,7 @@ var Info = modules.Define(modules.Info{
 	Default: true,
 	XEPs:    []modules.XEP{{Number: 115, Version: "1.6.0", Note: "presence is passed on with its capabilities each time (§8.4 is optional)"}},
 }, Config{CacheSize: 10_000}, func(c Config) modules.Module {
-	return &module{cache: newCache(c.CacheSize), asks: map[key]*ask{}, questions: map[string]*question{}}
+	return newModule(c)
 })
 
 type module struct {
@@ -54,9 +54,15 @@ type module struct {
 	mu        sync.Mutex
 	cache     *cache
 	asks      map[key]*ask
-	questions map[string]*question // by the id of the request
-	waiting   int                  // questions, asked or not
+	questions map[string]*question // that were asked, by the id of the request
+	current   map[pair]*question   // all of them
+	share     map[stanza.JID]int   // of an account's clients
 	stopped   bool
+}
+
+func newModule(c Config) *module {
+	return &module{cache: newCache(c.CacheSize), asks: map[key]*ask{}, questions: map[string]*question{}, current: map[pair]*question{},
+		share: map[stanza.JID]int{}}
 }
 
 // Start implements modules.Module.

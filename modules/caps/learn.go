@@ -16,6 +16,7 @@ const (
 	maxNode    = 1024             // longest node
 	maxAsked   = 3                // clients asked at once for one verification string
 	maxWaiting = 10_000           // clients whose capabilities are not known yet
+	maxShare   = 1000             // of these, one account's and those who want to know of them
 	patience   = 30 * time.Second // before another client is asked
 )
 
@@ -28,13 +29,16 @@ type ask struct {
 
 // question is a client that is to be told about, or is asked.
 type question struct {
-	ask        *ask
-	client, by stanza.JID
-	node       string
-	then       func(context.Context, *Interest)
-	id         string
-	timer      *time.Timer
+	pair
+	ask   *ask
+	node  string
+	then  func(context.Context, *Interest)
+	id    string
+	timer *time.Timer // nil: not asked yet
 }
+
+// pair is who is asked and in whose name.
+type pair struct{ client, by stanza.JID }
 
 // Learn implements Service.
 func (m *module) Learn(ctx context.Context, presence *stanza.Stanza, client, by stanza.JID, then func(context.Context, *Interest)) {
@@ -57,39 +61,49 @@ func (m *module) Learn(ctx context.Context, presence *stanza.Stanza, client, by 
 		then(ctx, in)
 		return
 	}
-	if m.stopped || m.waiting >= maxWaiting {
-		m.mu.Unlock()
-		return
+	// It may be another client of that name by now, that knows nothing of what the one before it was asked.
+	next := m.forget(pair{client, by})
+	if !m.stopped && len(m.current) < maxWaiting && m.share[client.Bare()] < maxShare {
+		a := m.asks[k]
+		if a == nil {
+			a = &ask{key: k}
+			m.asks[k] = a
+		}
+		q := &question{ask: a, pair: pair{client, by}, node: node + "#" + k.ver, then: then}
+		m.current[q.pair] = q
+		m.share[client.Bare()]++
+		a.queue = append(a.queue, q)
+		next = append(next, m.next(a)...)
 	}
-	a := m.asks[k]
-	if a == nil {
-		a = &ask{key: k}
-		m.asks[k] = a
-	}
-	m.dropSame(a, client, by)
-	m.waiting++
-	a.queue = append(a.queue, &question{ask: a, client: client, by: by, node: node + "#" + k.ver, then: then})
-	next := m.next(a)
 	m.mu.Unlock()
 	m.send(ctx, next)
 }
 
-// dropSame forgets a question about a client of that name: it may be another by now, that knows nothing of what the one before
-// it was asked. The caller locks.
-func (m *module) dropSame(a *ask, client, by stanza.JID) {
-	same := func(q *question) bool {
-		if q.client != client || q.by != by {
-			return false
-		}
-		if q.timer != nil {
-			q.timer.Stop()
-			delete(m.questions, q.id)
-		}
-		m.waiting--
-		return true
+// forget drops the question about a client, if there is one, and returns those that can be asked instead. The caller locks.
+func (m *module) forget(p pair) []*question {
+	q := m.current[p]
+	if q == nil {
+		return nil
 	}
-	a.asked = slices.DeleteFunc(a.asked, same)
-	a.queue = slices.DeleteFunc(a.queue, same)
+	is := func(o *question) bool { return o == q }
+	q.ask.asked = slices.DeleteFunc(q.ask.asked, is)
+	q.ask.queue = slices.DeleteFunc(q.ask.queue, is)
+	m.done(q)
+	return m.next(q.ask)
+}
+
+// done takes a question out of the books. The caller locks.
+func (m *module) done(q *question) {
+	if q.timer != nil {
+		q.timer.Stop()
+		delete(m.questions, q.id)
+	}
+	delete(m.current, q.pair)
+	if bare := q.client.Bare(); m.share[bare] > 1 {
+		m.share[bare]--
+	} else {
+		delete(m.share, bare)
+	}
 }
 
 // next takes the clients that are to be asked now. The caller locks.
@@ -107,7 +121,7 @@ func (m *module) next(a *ask) (out []*question) {
 		m.questions[q.id] = q
 		out = append(out, q)
 	}
-	if len(a.asked) == 0 {
+	if len(a.asked) == 0 && m.asks[a.key] == a {
 		delete(m.asks, a.key)
 	}
 	return out
@@ -165,12 +179,10 @@ func (m *module) settle(ctx context.Context, q *question, in *Interest) {
 	}
 	delete(m.asks, a.key)
 	all := append(a.asked, a.queue...)
-	for _, o := range a.asked {
-		o.timer.Stop()
-		delete(m.questions, o.id)
+	for _, o := range all {
+		m.done(o)
 	}
 	a.asked, a.queue = nil, nil
-	m.waiting -= len(all)
 	m.cache.put(a.key, in)
 	m.mu.Unlock()
 	for _, o := range all {
@@ -188,10 +200,8 @@ func (m *module) failed(ctx context.Context, q *question) bool {
 		m.mu.Unlock()
 		return false
 	}
-	q.timer.Stop()
 	a.asked = slices.Delete(a.asked, i, i+1)
-	delete(m.questions, q.id)
-	m.waiting--
+	m.done(q)
 	next := m.next(a)
 	m.mu.Unlock()
 	m.send(ctx, next)

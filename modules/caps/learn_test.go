@@ -33,7 +33,7 @@ type world struct {
 func newWorld(t *testing.T, toml string) *world {
 	w := &world{t: t, learned: map[string]string{}}
 	in := modules.Define(Info, Config{CacheSize: 10_000}, func(c Config) modules.Module {
-		m := &module{cache: newCache(c.CacheSize), asks: map[key]*ask{}, questions: map[string]*question{}}
+		m := newModule(c)
 		if w.m == nil { // a reload makes another, which it does not use
 			w.m = m
 		}
@@ -94,7 +94,7 @@ func TestLearn(t *testing.T) {
 	old := ids["x@b.test/1"]
 	w.sees("x@b.test/1", caps) // a new client of that name knows nothing of what the old one was asked
 	w.says("x@b.test/1", old, head+"</query>")
-	if got := w.asked(ids); got != "x@b.test/1" || ids["x@b.test/1"] == old || w.m.waiting != 1 {
+	if got := w.asked(ids); got != "x@b.test/1" || ids["x@b.test/1"] == old || len(w.m.current) != 1 {
 		t.Fatalf("asked %q", got)
 	}
 	w.says("y@b.test/1", ids["x@b.test/1"], simple) // not who was asked
@@ -205,8 +205,8 @@ func TestSilentClients(t *testing.T) {
 		}
 		w.m.mu.Lock()
 		defer w.m.mu.Unlock()
-		if w.m.waiting != 0 || len(w.m.asks) != 0 || len(w.m.questions) != 0 {
-			t.Errorf("left: %d, %d, %d", w.m.waiting, len(w.m.asks), len(w.m.questions))
+		if n := len(w.m.current) + len(w.m.asks) + len(w.m.questions) + len(w.m.share); n != 0 {
+			t.Errorf("%d entries are left", n)
 		}
 	})
 }
@@ -220,8 +220,8 @@ func TestAllHear(t *testing.T) {
 	w.asked(ids)
 	w.says("m@b.test/1", ids["m@b.test/1"], simple)
 	w.says("m@b.test/0", ids["m@b.test/0"], head+"</query>") // too late
-	if len(w.learned) != 5 || w.learned["m@b.test/0"] != "[urn:a]" || w.m.waiting != 0 {
-		t.Errorf("learned %v, %d wait", w.learned, w.m.waiting)
+	if len(w.learned) != 5 || w.learned["m@b.test/0"] != "[urn:a]" || len(w.m.current) != 0 {
+		t.Errorf("learned %v, %d wait", w.learned, len(w.m.current))
 	}
 }
 
@@ -286,12 +286,25 @@ func TestBounds(t *testing.T) {
 	if err := w.Reload("[modules.mod_caps]\ncache_size = 0\n"); err == nil {
 		t.Error("no room at all is a configuration")
 	}
-	w.m.waiting = maxWaiting
-	w.sees("n@b.test/9", c("sha-1", "new"))
-	if got := w.asked(ids); got != "" {
+	// A client that says something else each time is asked each time, and only the last of it counts; an account with many
+	// clients does not keep others waiting.
+	for i := range 20 {
+		w.sees("n@b.test/9", c("sha-1", fmt.Sprint("v", i)))
+	}
+	if len(w.m.current) != 2 || len(w.m.asks) != 2 || len(w.m.questions) != 2 {
+		t.Errorf("%d questions about two clients", len(w.m.current))
+	}
+	for i := range maxShare + 20 {
+		w.sees(fmt.Sprint("many@b.test/", i), c("sha-1", "many"))
+	}
+	if n := len(w.m.current); n != 2+maxShare {
+		t.Errorf("%d questions", n)
+	}
+	w.asked(ids)
+	w.sees("other@b.test/x", c("sha-1", "new"))
+	if got := w.asked(ids); got != "other@b.test/x" {
 		t.Errorf("asked %q", got)
 	}
-	w.m.waiting = 0
 }
 
 // A session of ours is asked by its own account, and what it says goes no further.
