@@ -155,3 +155,64 @@ func until(c *xtest.Client, name, typ string) *xtest.Node {
 		}
 	}
 }
+
+// Contacts on another server hear of what is published, and of the last item when they come, whether the publisher is there or
+// not; who may not see it is told so (XEP-0163 §4.3).
+func TestFederatedPublish(t *testing.T) {
+	const node, ns = "urn:example:n", "http://jabber.org/protocol/pubsub"
+	f := federate(t, "", false, true)
+	f.b.AddUsers("eve@b.test")
+	alice, bob := f.a.Online(t, "alice@a.test/x"), f.b.Online(t, "bob@b.test/y")
+	bob.Send("<presence type='subscribe' to='alice@a.test'/>")
+	until(alice, "presence", "subscribe")
+	alice.Send("<presence type='subscribed' to='bob@b.test'/><presence type='subscribe' to='bob@b.test'/>")
+	until(bob, "presence", "subscribe")
+	bob.Send("<presence type='subscribed' to='alice@a.test'/>")
+	until(alice, "presence", "")
+	listen := func(c *xtest.Client) {
+		t.Helper()
+		c.Send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='of no hash'/></presence>")
+		for asked := map[string]bool{}; !asked["alice@a.test"] || !asked["bob@b.test"]; {
+			if n := c.Must(); n.Name.Local == "iq" && n.Attr("type") == "get" {
+				asked[n.Attr("from")] = true
+				c.Send("<iq type='result' id='%s' to='%s'><query xmlns='http://jabber.org/protocol/disco#info'><feature var='%s+notify'/></query></iq>", n.Attr("id"), n.Attr("from"), node)
+			}
+		}
+	}
+	publish := func(id string) {
+		t.Helper()
+		n := alice.IQ("set", "", "<pubsub xmlns='"+ns+"'><publish node='"+node+"'><item id='"+id+"'><a xmlns='urn:example:a'>b<c/>d</a></item></publish></pubsub>")
+		if n.Attr("type") != "result" {
+			t.Fatal(n)
+		}
+	}
+	hears := func(c *xtest.Client, id string) *xtest.Node {
+		t.Helper()
+		n := until(c, "message", "headline")
+		if it := n.Find("item"); n.Attr("from") != "alice@a.test" || it == nil || it.Attr("id") != id {
+			t.Fatalf("got %s, wanted item %s", n, id)
+		}
+		return n
+	}
+	listen(bob)
+	bob.IQ("get", "a.test", "<ping xmlns='urn:xmpp:ping'/>") // a.test has his answer, too
+	publish("x")
+	hears(bob, "x")
+	alice.Quit()
+	bob.Quit()
+	bob = f.b.Login(t, "bob@b.test/z")
+	listen(bob)
+	if n := hears(bob, "x"); n.Find("delay") == nil {
+		t.Errorf("the last item has no time: %s", n)
+	}
+	if n := bob.IQ("get", "alice@a.test", "<pubsub xmlns='"+ns+"'><items node='"+node+"'/></pubsub>"); n.Find("item") == nil {
+		t.Errorf("bob reads %s", n)
+	}
+	eve := f.b.Login(t, "eve@b.test/x")
+	if n := eve.IQ("get", "alice@a.test", "<pubsub xmlns='"+ns+"'><items node='"+node+"'/></pubsub>"); n.Find("presence-subscription-required") == nil {
+		t.Errorf("eve reads %s", n)
+	}
+	if n := eve.IQ("set", "alice@a.test", "<pubsub xmlns='"+ns+"'><publish node='"+node+"'><item/></publish></pubsub>"); n.Find("forbidden") == nil {
+		t.Errorf("eve publishes: %s", n)
+	}
+}
