@@ -103,8 +103,11 @@ func (m *module) nodeSubscriptions(ctx context.Context, q *modules.IQ, el *stanz
 	}
 	var x stanza.XML
 	x.Start("pubsub", "xmlns", nsOwner).Start("subscriptions", "node", n.name)
+	left := room(pageSize)
 	for _, j := range n.subs {
-		x.Empty("subscription", "jid", j.String(), "subscription", "subscribed")
+		if left.fits(j.String()) {
+			x.Empty("subscription", "jid", j.String(), "subscription", "subscribed")
+		}
 	}
 	return x.Bytes(), nil
 }
@@ -118,8 +121,11 @@ func (m *module) nodeAffiliations(ctx context.Context, q *modules.IQ, el *stanza
 	var x stanza.XML
 	x.Start("pubsub", "xmlns", nsOwner).Start("affiliations", "node", n.name)
 	x.Empty("affiliation", "jid", q.To.Bare().String(), "affiliation", string(affOwner))
+	left := room(pageSize)
 	for _, j := range slices.SortedFunc(maps.Keys(n.affs), func(a, b stanza.JID) int { return strings.Compare(a.String(), b.String()) }) {
-		x.Empty("affiliation", "jid", j.String(), "affiliation", string(n.affs[j]))
+		if left.fits(j.String()) {
+			x.Empty("affiliation", "jid", j.String(), "affiliation", string(n.affs[j]))
+		}
 	}
 	return x.Bytes(), nil
 }

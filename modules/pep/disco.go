@@ -64,8 +64,12 @@ func (d nodes) NodeItems(ctx context.Context, q *modules.IQ, name string) ([]byt
 	}
 	var x stanza.XML
 	x.Start("query", "xmlns", stanza.NSDiscoIt, "node", name)
+	owner, left := q.To.Bare().String(), room(pageSize)
 	for _, it := range n.items {
-		x.Empty("item", "jid", q.To.Bare().String(), "name", it.id)
+		if !left.fits(owner, it.id) {
+			break
+		}
+		x.Empty("item", "jid", owner, "name", it.id)
 	}
 	return x.Bytes(), nil
 }
@@ -76,8 +80,9 @@ func (d nodes) Nodes(ctx context.Context, q *modules.IQ) (list []disco.NodeOf, e
 	if err != nil {
 		return nil, err
 	}
+	left := room(pageSize)
 	for _, n := range a.nodes {
-		if d.m.readable(ctx, q.To.Bare(), n, q.From) == nil {
+		if d.m.readable(ctx, q.To.Bare(), n, q.From) == nil && left.fits(q.To.Local(), q.To.Domain(), n.name, n.cfg.Title) {
 			list = append(list, disco.NodeOf{Node: n.name, Name: n.cfg.Title})
 		}
 	}

@@ -14,6 +14,19 @@ import (
 // pageSize is how large an answer with more than one item may become: what a client and a server surely take.
 const pageSize = 192 << 10
 
+// room is what is left of an answer that may not become larger than pageSize: a list that others can make long must not end
+// the stream of who asks for it, nor that between two servers.
+type room int
+
+// fits takes an entry with these texts, and tells whether there is still room for it.
+func (r *room) fits(texts ...string) bool {
+	*r -= 64
+	for _, s := range texts {
+		*r -= room(len(s))
+	}
+	return *r >= 0
+}
+
 // items returns items of a node, in the order in which they were published (XEP-0060 §6.5).
 func (m *module) items(ctx context.Context, q *modules.IQ, el *stanza.Element) ([]byte, error) {
 	n, err := m.look(ctx, q, el.Attr("node"))

@@ -80,6 +80,38 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
+// Nor does a list of names, however long its owner makes them.
+func TestLongNames(t *testing.T) {
+	h := newHost(t)
+	a, b := h.Session(alice+"/one"), h.Session(bob+"/b")
+	befriend(a, b)
+	long := strings.Repeat("n", 3000)
+	for i := range 150 {
+		publish(t, a, "urn:n", fmt.Sprint(long, i), "<n xmlns='urn:n'/>", "max_items", "max", "access_model", "open")
+	}
+	for i := range 150 {
+		node := fmt.Sprint(long[:1000], i)
+		publish(t, a, node, "x", "<n xmlns='urn:n'/>", "title", long[:1000], "access_model", "open")
+		ok(t, b.IQ("set", alice, "<pubsub xmlns='"+ns+"'><subscribe node='"+node+"' jid='"+bob+"'/></pubsub>"))
+		b.Sent()
+	}
+	for i := range 100 {
+		jid := fmt.Sprint(long[:1000], i, "@b.test")
+		ok(t, a.IQ("set", "", "<pubsub xmlns='"+nsOwner+"'><affiliations node='urn:n'><affiliation jid='"+jid+"' affiliation='member'/></affiliations></pubsub>"))
+		ok(t, a.IQ("set", "", "<pubsub xmlns='"+nsOwner+"'><subscriptions node='urn:n'><subscription jid='"+jid+"/"+long[:1000]+"' subscription='subscribed'/></subscriptions></pubsub>"))
+	}
+	for s, list := range map[*modtest.Session][]string{
+		a: {"<pubsub xmlns='" + ns + "'><affiliations/></pubsub>", "<pubsub xmlns='" + nsOwner + "'><subscriptions node='urn:n'/></pubsub>", "<pubsub xmlns='" + nsOwner + "'><affiliations node='urn:n'/></pubsub>"},
+		b: {get("urn:n", ""), "<query xmlns='http://jabber.org/protocol/disco#items'/>", "<query xmlns='http://jabber.org/protocol/disco#items' node='urn:n'/>", "<pubsub xmlns='" + ns + "'><subscriptions/></pubsub>"},
+	} {
+		for _, xml := range list {
+			if n := len(ok(t, s.IQ("get", alice, xml)).AppendTo(nil)); n < 50_000 || n > pageSize+8000 {
+				t.Errorf("%s: %d bytes", xml, n)
+			}
+		}
+	}
+}
+
 // What is on disk is what was in memory.
 func TestReadBack(t *testing.T) {
 	var m *module

@@ -96,9 +96,9 @@ func (m *module) unsubscribe(ctx context.Context, q *modules.IQ, el *stanza.Elem
 
 // subscriptions lists what who asks has subscribed explicitly at an account (XEP-0060 §5.6).
 func (m *module) subscriptions(ctx context.Context, q *modules.IQ, el *stanza.Element) ([]byte, error) {
-	return m.mine(ctx, q, el, func(x *stanza.XML, n *node) {
+	return m.mine(ctx, q, el, func(x *stanza.XML, n *node, left *room) {
 		for _, j := range n.subs {
-			if j.Bare() == q.From.Bare() {
+			if j.Bare() == q.From.Bare() && left.fits(n.name, j.String()) {
 				x.Empty("subscription", "node", n.name, "jid", j.String(), "subscription", "subscribed")
 			}
 		}
@@ -107,8 +107,8 @@ func (m *module) subscriptions(ctx context.Context, q *modules.IQ, el *stanza.El
 
 // affiliations lists what who asks is to an account's nodes (XEP-0060 §5.7).
 func (m *module) affiliations(ctx context.Context, q *modules.IQ, el *stanza.Element) ([]byte, error) {
-	return m.mine(ctx, q, el, func(x *stanza.XML, n *node) {
-		if a := n.affiliation(q.To.Bare(), q.From); a != affNone {
+	return m.mine(ctx, q, el, func(x *stanza.XML, n *node, left *room) {
+		if a := n.affiliation(q.To.Bare(), q.From); a != affNone && left.fits(n.name, string(a)) {
 			x.Empty("affiliation", "node", n.name, "affiliation", string(a))
 		}
 	})
@@ -116,17 +116,18 @@ func (m *module) affiliations(ctx context.Context, q *modules.IQ, el *stanza.Ele
 
 // mine lists something of the nodes at an account, or of one of them. Of a node that is not there, or with which who asks has
 // nothing to do, nothing is said.
-func (m *module) mine(ctx context.Context, q *modules.IQ, el *stanza.Element, list func(x *stanza.XML, n *node)) ([]byte, error) {
+func (m *module) mine(ctx context.Context, q *modules.IQ, el *stanza.Element, list func(x *stanza.XML, n *node, left *room)) ([]byte, error) {
 	a, err := m.account(ctx, q.To.Local())
 	if err != nil {
 		return nil, err
 	}
 	name := el.Attr("node")
 	var x stanza.XML
+	left := room(pageSize)
 	x.Start("pubsub", "xmlns", ns).Start(el.Name, "node", name)
 	for _, n := range a.nodes {
 		if name == "" || n.name == name {
-			list(&x, n)
+			list(&x, n, &left)
 		}
 	}
 	return x.Bytes(), nil
