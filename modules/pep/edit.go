@@ -215,8 +215,9 @@ func (e *Edit) publish(n *node, id string, payload []byte) error {
 	}
 	cfg := e.m.cfg.Load()
 	for len(n.items) >= n.cfg.max(cfg.Items) {
-		if n.cfg.Max == 0 {
-			// max means that nothing is to be lost: the oldest of a user's bookmarks is no less dear to him.
+		if n.cfg.Max == 0 && n.name != nodeDisplayed {
+			// max means that nothing is to be lost: the oldest of a user's bookmarks is no less dear to him. Which talks he read
+			// long ago is not.
 			err := failure(stanza.ResourceConstraint, "node-full")
 			err.Text = "the node has as many items as it may"
 			return err

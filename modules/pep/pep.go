@@ -89,7 +89,7 @@ var Info = modules.Define(modules.Info{
 		{Number: 118, Version: "1.3.0"},
 		{Number: 172, Version: "1.1", Note: "nickname of an account; that in presence and subscriptions passes through"},
 		{Number: 384, Version: "0.9.1", Note: "device lists and bundles"},
-		{Number: 490, Version: "1.0.1", Note: "the node; no assistance of the server (§4.5)"},
+		{Number: 490, Version: "1.0.1"},
 	},
 }, Defaults, func(c Config) modules.Module { return newModule(c) })
 
@@ -147,8 +147,10 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 			h.Disco(at, ns+"#"+f)
 		}
 	}
+	h.Disco(modules.Account, "urn:xmpp:mds:server-assist:0") // XEP-0490 §4.5.2
 	h.IQ(modules.Account, ns, m.request)
 	h.IQ(modules.Account, nsOwner, m.ownerRequest)
+	h.Hooks.Outgoing.On(modules.Amend, m.displayed)
 	h.Hooks.Presence.On(modules.Watch, m.presence)
 	h.Hooks.ToBare.On(modules.Check, m.others)
 	h.Hooks.ToBare.On(modules.Check, m.approved)
