@@ -60,7 +60,8 @@ func TestDisplayed(t *testing.T) {
 	say(bob, "4")
 	if got := modtest.XML(b.Sent()); strings.Contains(got, nodeDisplayed) || strings.Count(got, "<message") != 1 {
 		t.Errorf("bob got %s", got)
-	}	if log := h.Log(); strings.Count(log, "what was read is not published") != 1 {
+	}
+	if log := h.Log(); strings.Count(log, "what was read is not published") != 1 {
 		t.Errorf("logged %s", log)
 	}
 }
