@@ -6,6 +6,8 @@
 //   - What a verification string stands for is believed when it has been verified, and is then known for all clients; until
 //     then an answer holds for the client that gave it. Of clients with the same string three are asked at a time, so that
 //     those that do not answer hold up nobody for long.
+//   - There is one question about a client at a time, and an account has its share of those that wait: whoever announces
+//     something new each second asks for answers of his own alone.
 //   - Only the nodes that clients want to hear of are kept, in memory: after a restart one client of each kind is asked again.
 //   - The lock is never held while a stanza is routed or a callback runs.
 package caps
