@@ -659,6 +659,9 @@ func TestTokenSecrets(t *testing.T) {
 	good := sign(psk, "provision", "bob@localhost", expiry(time.Hour), "<vCard xmlns='vcard-temp'><FN>A vCard of bob</FN></vCard>")
 	use("provision token", "X-OAUTH", good, tail(good), true)
 	all["vCard"] = "A vCard of bob"
+	if n := s.Login(t, "alice@localhost/y").IQ("get", "bob@localhost", "<vCard xmlns='vcard-temp'/>"); n.Find("FN") == nil || n.Find("FN").Text != "A vCard of bob" {
+		t.Errorf("bob's vCard, as others see it: %s", n)
+	}
 	x := xToken("alice@localhost", tokenSecret, 0)
 	use("X-TOKEN", "X-TOKEN", "\x00alice\x00"+x, x[41:], true)
 	use("X-TOKEN again", "X-TOKEN", "\x00alice\x00"+x, x[:40], false)
