@@ -71,12 +71,27 @@ func (a *account) with(name string, n *node) *account {
 	return next
 }
 
-// size returns the bytes of all items.
+// size returns the bytes of all that the account's owner put there: items, configurations, affiliations.
 func (a *account) size() (sum int64) {
 	for _, n := range a.nodes {
+		sum += int64(len(n.name) + len(n.cfg.Title) + len(n.cfg.Description) + len(n.cfg.Type))
+		for _, g := range n.cfg.Groups {
+			sum += int64(len(g))
+		}
+		for j := range n.affs {
+			sum += int64(len(j.Local()) + len(j.Domain()))
+		}
 		for i := range n.items {
 			sum += int64(n.items[i].size)
 		}
+	}
+	return sum
+}
+
+// subscriptions returns how many explicit subscriptions there are, to all nodes.
+func (a *account) subscriptions() (sum int) {
+	for _, n := range a.nodes {
+		sum += len(n.subs)
 	}
 	return sum
 }

@@ -147,6 +147,9 @@ func people(el *stanza.Element, child, attr string, each func(j stanza.JID, valu
 	return nil
 }
 
+// maxAffiliations is how many people can be something to one node.
+const maxAffiliations = 1000
+
 // setAffiliations makes people something to a node (XEP-0060 §8.9.2). All of it or, where one is wrong, nothing.
 func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.Element) error {
 	return m.own(ctx, q, el, func(e *Edit, n *node) error {
@@ -163,8 +166,8 @@ func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.
 			default: // XEP-0163 §2.2: an account's nodes are its own
 				return stanza.Err(stanza.NotAcceptable, "there is no such affiliation")
 			}
-			if len(n.affs) > m.cfg.Load().Subscriptions {
-				return stanza.Err(stanza.ResourceConstraint, "there are as many affiliations as there may be")
+			if len(n.affs) > maxAffiliations {
+				return stanza.Err(stanza.ResourceConstraint, "the node has as many affiliations as it may")
 			}
 			return nil
 		})
@@ -179,7 +182,7 @@ func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.
 func (m *module) setSubscriptions(ctx context.Context, q *modules.IQ, el *stanza.Element) error {
 	return m.own(ctx, q, el, func(e *Edit, n *node) error {
 		err := people(el, "subscription", "subscription", func(j stanza.JID, value string) error {
-			return n.subscribe(j, value, m.cfg.Load().Subscriptions)
+			return n.subscribe(j, value, e.acc.subscriptions() < m.cfg.Load().Subscriptions)
 		})
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ type Edit struct {
 	By    stanza.JID // whose change it is
 
 	acc     *account
+	before  int64           // the account's size
 	fresh   map[string]bool // nodes whose value in acc is the edit's own, to be changed in place
 	changed []string        // nodes whose items changed, for Followers
 	writes  []write
@@ -65,7 +66,7 @@ func (m *module) edit(ctx context.Context, owner, by stanza.JID, follow bool, fn
 	if err != nil {
 		return err
 	}
-	e := &Edit{m: m, ctx: ctx, Owner: owner, By: by, acc: a, fresh: map[string]bool{}}
+	e := &Edit{m: m, ctx: ctx, Owner: owner, By: by, acc: a, before: a.size(), fresh: map[string]bool{}}
 	if err := fn(e); err != nil {
 		return err
 	}
@@ -163,7 +164,18 @@ func (e *Edit) create(name string, cfg Settings) (*node, error) {
 	}
 	n := &node{name: name, created: time.Now().UTC().Truncate(time.Second), cfg: cfg}
 	e.set(name, n)
+	if err := e.grown(); err != nil {
+		return nil, err
+	}
 	return n, e.store(n)
+}
+
+// grown refuses a change that makes an account larger than it may be. One that is too large already may become smaller.
+func (e *Edit) grown() error {
+	if size := e.acc.size(); size > e.before && size > int64(e.m.cfg.Load().AccountSize) {
+		return stanza.Err(stanza.ResourceConstraint, "what the account publishes is as large as it may be, together")
+	}
+	return nil
 }
 
 // store notes that a node's record changed.
@@ -225,8 +237,8 @@ func (e *Edit) publish(n *node, id string, payload []byte) error {
 		e.take(n, 0) // XEP-0060 §7.1.2.5
 	}
 	n.items = append(n.items, it)
-	if e.acc.size() > int64(cfg.AccountSize) {
-		return stanza.Err(stanza.ResourceConstraint, "the account's items are as large as they may be, together")
+	if err := e.grown(); err != nil {
+		return err
 	}
 	local := e.Owner.Local()
 	e.put(kvIndex, indexKey(local, n.name, id), it.record())
@@ -296,6 +308,9 @@ func (e *Edit) configure(n *node, cfg Settings) error {
 	n.subs = slices.DeleteFunc(n.subs, func(j stanza.JID) bool { return e.m.readable(e.ctx, e.Owner, n, j) != nil })
 	if cfg.Notify && cfg.OnConfig {
 		e.events = append(e.events, configured(e.Owner, n))
+	}
+	if err := e.grown(); err != nil {
+		return err
 	}
 	return e.store(n)
 }

@@ -246,7 +246,7 @@ func TestAffiliations(t *testing.T) {
 
 // XEP-0060 §6.1, §6.2, §5.6, §8.8: explicit subscriptions.
 func TestSubscriptions(t *testing.T) {
-	h := newHost(t, "[modules.mod_pep]", "subscriptions_per_node = 3")
+	h := newHost(t, "[modules.mod_pep]", "subscriptions = 3")
 	a, b := h.Session(alice+"/one"), h.Session(bob+"/b")
 	publish(t, a, "urn:n", "x", song, "access_model", "open")
 	publish(t, a, tune, "x", song)

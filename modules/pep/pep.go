@@ -51,8 +51,8 @@ type Config struct {
 	Items         int         `toml:"items_per_node" doc:"items of one node"`
 	ItemSize      config.Size `toml:"item_size" doc:"largest item"`
 	AvatarSize    config.Size `toml:"avatar_size" doc:"largest picture, as it is sent: in base64"`
-	AccountSize   config.Size `toml:"account_size" doc:"all items of one account together"`
-	Subscriptions int         `toml:"subscriptions_per_node" doc:"explicit subscriptions to one node; contacts need none"`
+	AccountSize   config.Size `toml:"account_size" doc:"all that one account publishes, together"`
+	Subscriptions int         `toml:"subscriptions" doc:"explicit subscriptions to the nodes of one account; contacts need none"`
 	CachedItems   int         `toml:"cached_items" doc:"nodes and items whose names are kept in memory, over all accounts of the host"`
 }
 
@@ -63,7 +63,7 @@ func (c *Config) Check(errs *config.Errors) {
 		n   int64
 	}{
 		{"nodes", int64(c.Nodes)}, {"items_per_node", int64(c.Items)}, {"item_size", int64(c.ItemSize)}, {"avatar_size", int64(c.AvatarSize)},
-		{"account_size", int64(c.AccountSize)}, {"subscriptions_per_node", int64(c.Subscriptions)}, {"cached_items", int64(c.CachedItems)},
+		{"account_size", int64(c.AccountSize)}, {"subscriptions", int64(c.Subscriptions)}, {"cached_items", int64(c.CachedItems)},
 	} {
 		if f.n < 1 {
 			errs.Add(f.key, "must be at least 1, is %d", f.n)

@@ -176,6 +176,18 @@ func TestLimits(t *testing.T) {
 	if got := items(a.IQ("get", "", get("urn:0", ""))); strings.Count(got, "=<") != 4 || !strings.HasSuffix(got, "x=<again xmlns='urn:x'/>") {
 		t.Errorf("there is %s", got)
 	}
+	// What is said about nodes counts, too.
+	affiliate := func(n int) string {
+		return "<pubsub xmlns='" + nsOwner + "'><affiliations node='urn:0'><affiliation jid='" + strings.Repeat("j", n) + "@b.test' affiliation='member'/></affiliations></pubsub>"
+	}
+	ok(t, a.IQ("set", "", affiliate(10)))
+	refused(t, a.IQ("set", "", affiliate(1000)), stanza.ResourceConstraint, "")
+	refused(t, a.IQ("set", "", "<pubsub xmlns='"+nsOwner+"'><configure node='urn:0'>"+form(formConfig, "title", strings.Repeat("t", 1000))+"</configure></pubsub>"), stanza.ResourceConstraint, "")
+	var many strings.Builder
+	for i := range maxAffiliations + 1 {
+		fmt.Fprintf(&many, "<affiliation jid='%d' affiliation='member'/>", i)
+	}
+	refused(t, a.IQ("set", "", "<pubsub xmlns='"+nsOwner+"'><affiliations node='urn:0'>"+many.String()+"</affiliations></pubsub>"), stanza.ResourceConstraint, "")
 	// What was deleted is room again.
 	ok(t, a.IQ("set", "", "<pubsub xmlns='"+nsOwner+"'><delete node='urn:1'/></pubsub>"))
 	publish(t, a, nodeAvatar, "x", big(1800))

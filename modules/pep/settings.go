@@ -128,7 +128,7 @@ func flag(b bool) string {
 
 const (
 	maxText   = 1024 // longest title, description, type and group, in bytes
-	maxGroups = 100
+	maxGroups = 32
 )
 
 // fields are the options that there are, with the labels of XEP-0060 §16.4.4.

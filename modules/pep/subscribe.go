@@ -44,7 +44,7 @@ func (m *module) subscribe(ctx context.Context, q *modules.IQ, el *stanza.Elemen
 				return errNoNode
 			case slices.Contains(n.subs, j):
 				return nil
-			case len(n.subs) >= m.cfg.Load().Subscriptions:
+			case e.acc.subscriptions() >= m.cfg.Load().Subscriptions:
 				return failure(stanza.PolicyViolation, "too-many-subscriptions") // §6.1.3.9
 			}
 			if err := m.readable(ctx, owner, n, q.From); err != nil {
@@ -133,8 +133,8 @@ func (m *module) mine(ctx context.Context, q *modules.IQ, el *stanza.Element, li
 	return x.Bytes(), nil
 }
 
-// subscribe sets somebody's subscription as the node's owner says.
-func (n *node) subscribe(j stanza.JID, value string, limit int) error {
+// subscribe sets somebody's subscription as the node's owner says. more tells whether there may be more of them.
+func (n *node) subscribe(j stanza.JID, value string, more bool) error {
 	switch value {
 	case "none":
 		n.subs = slices.DeleteFunc(n.subs, func(s stanza.JID) bool { return s == j })
@@ -142,7 +142,7 @@ func (n *node) subscribe(j stanza.JID, value string, limit int) error {
 		if slices.Contains(n.subs, j) {
 			return nil
 		}
-		if len(n.subs) >= limit {
+		if !more {
 			return failure(stanza.PolicyViolation, "too-many-subscriptions")
 		}
 		n.subs = append(n.subs, j)
