@@ -66,6 +66,9 @@ func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (
 		m.queue, m.head, m.bytes = nil, 0, 0
 	}
 	s.mu.Unlock()
+	s.srv.leaving.Store(s.jid, s)
+	defer s.srv.leaving.Delete(s.jid)
+	s.srv.o.Router.Remove(s) // who reads the end of the stream finds the session in no list any more
 	if c != nil {
 		if m != nil {
 			c.ack(ctx, m) // what was handled need not be sent again
@@ -95,14 +98,10 @@ func (s *session) isClosed() bool {
 	return s.closed
 }
 
-// vanish tells everybody that the session is gone (RFC 6121 §4.5.4).
+// vanish tells everybody that the session is gone (RFC 6121 §4.5.4). Nobody takes its name meanwhile: see leaving.
 func (s *session) vanish(ctx context.Context) {
-	s.srv.leaving.Store(s.jid, s)
-	defer s.srv.leaving.Delete(s.jid)
-	r := s.srv.o.Router
-	t := r.Table(s.jid.Domain())
+	t := s.srv.o.Router.Table(s.jid.Domain())
 	was := s.presence.Swap(nil)
-	r.Remove(s)
 	if t == nil {
 		return
 	}
