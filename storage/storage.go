@@ -36,6 +36,7 @@ const (
 	MaxValue     = 64 << 20 // a value or an item's data
 	MaxPage      = 1000     // items of one page, whatever Query.Max says
 	MaxPageBytes = 16 << 20 // data of one page; a single larger item still comes
+	MaxVisited   = 200_000  // items that a page by Resource looks at
 )
 
 // Store is an open database.
@@ -93,10 +94,20 @@ type KV interface {
 
 // Item is an entry of an archive.
 type Item struct {
-	ID   string    // given by Append: unique and rising within the archive, also when the clock goes back
-	At   time.Time // UTC; zero: Append's time
-	With string    // bare JID of the other side; may be empty
-	Data []byte
+	ID       string    // given by Append: unique and rising within the archive, also when the clock goes back
+	At       time.Time // UTC; zero: Append's time
+	With     string    // bare JID of the other side; may be empty
+	Resource string    // the rest of that JID; may be empty
+	Data     []byte
+}
+
+// Entry is an item for an owner, with what the owner may have: if it is more, the oldest items go in the same
+// transaction. Bounds that were lowered are reached after some entries, not at once.
+type Entry struct {
+	Owner    string
+	Item     Item
+	MaxItems int   // 0: no bound; the new item always stays
+	MaxBytes int64 // of the items' data; 0: no bound
 }
 
 // Query selects a page of an archive (XEP-0313 §4.1, XEP-0059): all that fits between the times, with the bounds of
@@ -104,6 +115,7 @@ type Item struct {
 // Append can have given is ErrNotFound.
 type Query struct {
 	With          string
+	Resource      string    // with With: of this JID alone; empty: whatever it is
 	Start, End    time.Time // inclusive; zero: open
 	After, Before string    // IDs, exclusive; empty: open
 	Max           int       // 0: 50; at most MaxPage
@@ -121,9 +133,12 @@ type Page struct {
 type Archive interface {
 	// Append stores and returns the item's ID when it is on disk.
 	Append(ctx context.Context, owner string, it Item) (id string, err error)
+	// AppendAll stores all entries in one transaction, or none, and returns their IDs.
+	AppendAll(ctx context.Context, entries ...Entry) (ids []string, err error)
 	// Get returns an item by ID, or ErrNotFound.
 	Get(ctx context.Context, owner, id string) (Item, error)
-	// Page reads a page. A damaged item is left out; the sound ones then come together with ErrCorrupt.
+	// Page reads a page. A damaged item is left out; the sound ones then come together with ErrCorrupt. A page by Resource
+	// looks at MaxVisited items with With at most; if it is not full by then, that is ErrLimit.
 	Page(ctx context.Context, owner string, q Query) (Page, error)
 	// Remove deletes items by ID; unknown ones are skipped.
 	Remove(ctx context.Context, owner string, ids ...string) error

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math"
 	"time"
 
@@ -95,21 +96,36 @@ func recount(items *bolt.Bucket) (c counters) {
 	return c
 }
 
-// item: seconds 8, nanoseconds 4, length of With 2, With, data.
-func encodeItem(key []byte, it storage.Item) []byte {
+// hasResource marks the length of With where Resource, with its length, comes after it.
+const hasResource = 0x8000
+
+// item: seconds 8, nanoseconds 4, length of With 2, With, data; with hasResource, length of Resource 2 and Resource before data.
+func encodeItem(key []byte, it *storage.Item) []byte {
 	var head [14]byte
 	binary.BigEndian.PutUint64(head[:], uint64(it.At.Unix()))
 	binary.BigEndian.PutUint32(head[8:], uint32(it.At.Nanosecond()))
-	binary.BigEndian.PutUint16(head[12:], uint16(len(it.With)))
-	return record(key, head[:], []byte(it.With), it.Data)
+	if it.Resource == "" {
+		binary.BigEndian.PutUint16(head[12:], uint16(len(it.With)))
+		return record(key, head[:], []byte(it.With), it.Data)
+	}
+	binary.BigEndian.PutUint16(head[12:], uint16(len(it.With))|hasResource)
+	var size [2]byte
+	binary.BigEndian.PutUint16(size[:], uint16(len(it.Resource)))
+	return record(key, head[:], []byte(it.With), size[:], []byte(it.Resource), it.Data)
+}
+
+// indexed is what the index of With has of a Resource: enough to pass over items of others.
+func indexed(resource string) []byte {
+	return binary.BigEndian.AppendUint32(nil, crc32.Checksum([]byte(resource), castagnoli))
 }
 
 // rawItem is an item in the database's own memory.
 type rawItem struct {
-	id   uint64
-	at   time.Time
-	with []byte
-	data []byte
+	id       uint64
+	at       time.Time
+	with     []byte
+	resource []byte
+	data     []byte
 }
 
 func decodeItem(key, rec []byte) (it rawItem, ok bool) {
@@ -117,21 +133,30 @@ func decodeItem(key, rec []byte) (it rawItem, ok bool) {
 	if !ok || len(p) < 14 || len(key) != 9 {
 		return it, false
 	}
+	it.id = binary.BigEndian.Uint64(key[1:])
+	it.at = time.Unix(int64(binary.BigEndian.Uint64(p)), int64(binary.BigEndian.Uint32(p[8:]))).UTC()
 	n := int(binary.BigEndian.Uint16(p[12:]))
-	if len(p) < 14+n {
-		return it, false
+	if it.with, it.data, ok = cut(p[14:], n&^hasResource); ok && n&hasResource != 0 {
+		if len(it.data) < 2 {
+			return it, false
+		}
+		n := int(binary.BigEndian.Uint16(it.data))
+		it.resource, it.data, ok = cut(it.data[2:], n)
 	}
-	return rawItem{
-		id:   binary.BigEndian.Uint64(key[1:]),
-		at:   time.Unix(int64(binary.BigEndian.Uint64(p)), int64(binary.BigEndian.Uint32(p[8:]))).UTC(),
-		with: p[14 : 14+n],
-		data: p[14+n:],
-	}, true
+	return it, ok
+}
+
+// cut splits n bytes off.
+func cut(b []byte, n int) (head, rest []byte, ok bool) {
+	if len(b) < n {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
 }
 
 // item copies.
 func (it *rawItem) item() storage.Item {
-	return storage.Item{ID: driver.FormatID(it.id), At: it.at, With: string(it.with), Data: bytes.Clone(it.data)}
+	return storage.Item{ID: driver.FormatID(it.id), At: it.at, With: string(it.with), Resource: string(it.resource), Data: bytes.Clone(it.data)}
 }
 
 // open finds an archive and an owner's items; nil where they are not.
@@ -147,60 +172,152 @@ func (a *archive) open(p parent, owner string) (in, items *bolt.Bucket, err erro
 
 // Append gives an ID and stores.
 func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (string, error) {
-	if err := driver.CheckPath(a.path, a.name); err != nil {
-		return "", err
-	}
-	if err := driver.CheckItem(owner, &it); err != nil {
-		return "", err
-	}
-	it.Data = bytes.Clone(it.Data)
-	var id uint64
-	err := a.s.do(ctx, &op{run: func(w *writeTx) error {
-		in, err := w.ensure(w, a.in...)
-		if err != nil {
-			return err
-		}
-		items, err := w.ensure(in, ownerKey(owner, 'o'))
-		if err != nil {
-			return err
-		}
-		items.FillPercent = appendFill
-		var (
-			c     counters
-			known bool
-		)
-		err = guard(func() error {
-			c, known, err = a.counters(in, owner)
-			if errors.Is(err, storage.ErrCorrupt) {
-				c, known, err = recount(items), false, nil
-			}
-			if err == nil && !known {
-				c.last = max(c.last, a.floor(in))
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		var lag uint64
-		id, lag = driver.NextID(it.At, c.last)
-		c = counters{c.count + 1, c.bytes + uint64(len(it.Data)), id, max(c.lag, lag)}
-		key := itemKey(id)
-		if err := w.put(items, key, encodeItem(key, it)); err != nil {
-			return err
-		}
-		if it.With != "" {
-			key := withKey(it.With, id)
-			if err := mustChange(w.put(items, key, record(key))); err != nil {
-				return err
-			}
-		}
-		return mustChange(a.putCounters(w, in, owner, c))
-	}})
+	ids, err := a.AppendAll(ctx, storage.Entry{Owner: owner, Item: it})
 	if err != nil {
 		return "", err
 	}
-	return driver.FormatID(id), nil
+	return ids[0], nil
+}
+
+// place is where an owner's items go within a transaction.
+type place struct {
+	owner string
+	in    *bolt.Bucket
+	items *bolt.Bucket
+	c     counters
+}
+
+// AppendAll gives IDs and stores.
+func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]string, error) {
+	if err := driver.CheckPath(a.path, a.name); err != nil {
+		return nil, err
+	}
+	entries, err := driver.CheckEntries(entries) // a write that was given up may still be queued
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	nums := make([]uint64, len(entries))
+	err = a.s.do(ctx, &op{run: func(w *writeTx) error {
+		places := make([]*place, 0, 2)
+		for i := range entries { // what may fail without harm comes first
+			if find(places, entries[i].Owner) != nil {
+				continue
+			}
+			p, err := a.place(w, entries[i].Owner)
+			if err != nil {
+				return err
+			}
+			places = append(places, p)
+		}
+		for i := range entries {
+			id, err := a.add(w, find(places, entries[i].Owner), &entries[i].Item)
+			if err != nil {
+				if i > 0 {
+					err = mustChange(err)
+				}
+				return err
+			}
+			nums[i] = id
+		}
+		for _, p := range places {
+			if err := mustChange(a.putCounters(w, p.in, p.owner, p.c)); err != nil {
+				return err
+			}
+		}
+		for i := range entries {
+			p := find(places, entries[i].Owner)
+			if driver.Over(&entries[i], p.c.count, p.c.bytes) {
+				if err := mustChange(a.trim(w, p, &entries[i], nums[i])); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(nums))
+	for i, n := range nums {
+		ids[i] = driver.FormatID(n)
+	}
+	return ids, nil
+}
+
+func find(places []*place, owner string) *place {
+	for _, p := range places {
+		if p.owner == owner {
+			return p
+		}
+	}
+	return nil
+}
+
+// place finds or makes an owner's place.
+func (a *archive) place(w *writeTx, owner string) (*place, error) {
+	p := &place{owner: owner}
+	var err error
+	if p.in, err = w.ensure(w, a.in...); err != nil {
+		return nil, err
+	}
+	if p.items, err = w.ensure(p.in, ownerKey(owner, 'o')); err != nil {
+		return nil, err
+	}
+	p.items.FillPercent = appendFill
+	known := false
+	err = guard(func() error {
+		p.c, known, err = a.counters(p.in, owner)
+		if errors.Is(err, storage.ErrCorrupt) {
+			p.c, known, err = recount(p.items), false, nil
+		}
+		if err == nil && !known {
+			p.c.last = max(p.c.last, a.floor(p.in))
+		}
+		return err
+	})
+	return p, err
+}
+
+// add stores an item in its owner's place; what an error leaves unchanged is told by it not being fatal.
+func (a *archive) add(w *writeTx, p *place, it *storage.Item) (id uint64, err error) {
+	id, lag := driver.NextID(it.At, p.c.last)
+	key := itemKey(id)
+	if err := w.put(p.items, key, encodeItem(key, it)); err != nil {
+		return 0, err
+	}
+	p.c = counters{p.c.count + 1, p.c.bytes + uint64(len(it.Data)), id, max(p.c.lag, lag)}
+	if it.With == "" {
+		return id, nil
+	}
+	key = withKey(it.With, id)
+	return id, mustChange(w.put(p.items, key, record(key, indexed(it.Resource))))
+}
+
+// trim removes an owner's oldest items until what is left is what the entry allows, but for the newest.
+func (a *archive) trim(w *writeTx, p *place, e *storage.Entry, newest uint64) error {
+	var gone []uint64
+	err := guard(func() error {
+		count, size := p.c.count, p.c.bytes
+		cur := p.items.Cursor()
+		for k, rec := cur.Seek([]byte{'i'}); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
+			id := binary.BigEndian.Uint64(k[1:])
+			if id == newest || len(gone) == driver.TrimMost || !driver.Over(e, count, size) {
+				return nil
+			}
+			if it, ok := decodeItem(k, rec); ok {
+				count, size = count-1, size-min(size, uint64(len(it.data)))
+			}
+			gone = append(gone, id)
+		}
+		return nil
+	})
+	if err == nil && len(gone) > 0 {
+		_, err = a.removeIDs(w, p.owner, gone)
+	}
+	if err == nil {
+		p.c, _, err = a.counters(p.in, p.owner)
+	}
+	return err
 }
 
 func (a *archive) putCounters(w *writeTx, in *bolt.Bucket, owner string, c counters) error {

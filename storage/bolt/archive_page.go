@@ -61,9 +61,12 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 		c      counters
 		damage error
 	)
-	for done := false; !done; {
+	for done, visited := false, 0; !done; visited += scanPage {
 		if err := ctx.Err(); err != nil {
 			return storage.Page{}, err
+		}
+		if q.Resource != "" && visited > storage.MaxVisited {
+			return storage.Page{}, storage.ErrLimit
 		}
 		err := a.s.view(func(tx *bolt.Tx) error {
 			in, items, err := a.open(tx, owner)
@@ -101,6 +104,10 @@ func (a *archive) walk(items *bolt.Bucket, owner string, r *driver.Range, out *d
 	if r.With != "" {
 		key = func(id uint64) []byte { return withKey(r.With, id) }
 	}
+	var mark []byte
+	if r.Resource != "" {
+		mark = indexed(r.Resource)
+	}
 	w := walker{c: items.Cursor(), prefix: key(0), back: r.Last}
 	w.prefix = w.prefix[:len(w.prefix)-8]
 	for range scanPage {
@@ -125,17 +132,22 @@ func (a *archive) walk(items *bolt.Bucket, owner string, r *driver.Range, out *d
 				*damage = err
 			}
 		}
+		other := false // by the index, another's Resource
 		if r.With != "" {
-			if _, ok := payload(k, rec); !ok {
+			p, ok := payload(k, rec)
+			if !ok {
 				keep(damaged(a.owner(owner), k))
 			}
-			k = itemKey(id)
-			rec = items.Get(k)
+			if other = ok && mark != nil && len(p) == len(mark) && !bytes.Equal(p, mark); !other {
+				k = itemKey(id)
+				rec = items.Get(k)
+			}
 		}
 		switch it, ok := decodeItem(k, rec); {
+		case other:
 		case !ok:
 			keep(damaged(a.owner(owner), k))
-		case r.Fits(it.at, string(it.with)):
+		case r.Fits(it.at, string(it.with), string(it.resource)):
 			if !out.Add(it.item()) {
 				return true
 			}

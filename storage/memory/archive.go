@@ -50,14 +50,22 @@ func (a *archive) list(owner string) *list {
 	return nil
 }
 
-func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (id string, err error) {
+func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (string, error) {
+	ids, err := a.AppendAll(ctx, storage.Entry{Owner: owner, Item: it})
+	if err != nil {
+		return "", err
+	}
+	return ids[0], nil
+}
+
+func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) (ids []string, err error) {
 	if err := driver.CheckPath(a.b.path, a.name); err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := driver.CheckItem(owner, &it); err != nil {
-		return "", err
+	entries, err = driver.CheckEntries(entries)
+	if err != nil || len(entries) == 0 {
+		return nil, err
 	}
-	it.Data = append([]byte{}, it.Data...)
 	err = a.b.s.write(ctx, func() error {
 		n := a.b.node(true)
 		if n.archives == nil {
@@ -68,22 +76,45 @@ func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (id
 			o = &owners{lists: make(map[string]*list)}
 			n.archives[a.name] = o
 		}
-		l := o.lists[owner]
-		if l == nil {
-			l = &list{last: o.floor}
-			o.lists[owner] = l
+		for i := range entries {
+			ids = append(ids, o.add(&entries[i]))
 		}
-		num, lag := driver.NextID(it.At, l.last)
-		l.last, l.lag = num, max(l.lag, lag)
-		it.ID = driver.FormatID(num)
-		l.items = append(l.items, item{num, it})
-		l.bytes += int64(len(it.Data))
+		for i := range entries {
+			o.lists[entries[i].Owner].trim(&entries[i])
+		}
 		return nil
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return it.ID, nil
+	return ids, nil
+}
+
+// add stores an item and returns its ID.
+func (o *owners) add(e *storage.Entry) string {
+	l := o.lists[e.Owner]
+	if l == nil {
+		l = &list{last: o.floor}
+		o.lists[e.Owner] = l
+	}
+	it := e.Item
+	num, lag := driver.NextID(it.At, l.last)
+	l.last, l.lag = num, max(l.lag, lag)
+	it.ID = driver.FormatID(num)
+	l.items = append(l.items, item{num, it})
+	l.bytes += int64(len(it.Data))
+	return it.ID
+}
+
+// trim removes the oldest items until what is left is what the entry allows.
+func (l *list) trim(e *storage.Entry) {
+	n := 0
+	for n < driver.TrimMost && driver.Over(e, uint64(len(l.items)-n), uint64(l.bytes)) {
+		l.bytes -= int64(len(l.items[n].Data))
+		n++
+	}
+	clear(l.items[:n])
+	l.items = l.items[n:]
 }
 
 func (a *archive) Get(ctx context.Context, owner, id string) (it storage.Item, err error) {
@@ -116,13 +147,19 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (p st
 			to = l.find(r.Hi + 1)
 		}
 		out := driver.NewCollector(&r)
+		visited := 0
 		for i := range to - from {
 			at := from + i
 			if r.Last {
 				at = to - 1 - i
 			}
 			it := l.items[at].Item
-			if !r.Fits(it.At, it.With) {
+			if it.With == r.With && r.Resource != "" {
+				if visited++; visited > storage.MaxVisited {
+					return storage.ErrLimit
+				}
+			}
+			if !r.Fits(it.At, it.With, it.Resource) {
 				continue
 			}
 			it.Data = bytes.Clone(it.Data)

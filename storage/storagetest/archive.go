@@ -401,3 +401,100 @@ func testArchiveBytes(t *testing.T, s storage.Store) {
 		t.Fatalf("last page: %d items, complete %v", len(p.Items), p.Complete)
 	}
 }
+
+// testArchiveAll has entries of several owners in one transaction.
+func testArchiveAll(t *testing.T, s storage.Store) {
+	ar := s.Bucket("b").Archive("ar")
+	entry := func(owner, data string) storage.Entry {
+		return storage.Entry{Owner: owner, Item: storage.Item{At: bgTime, Data: []byte(data)}}
+	}
+	ids, err := ar.AppendAll(t.Context(), entry("a", "1"), entry("b", "2"), entry("a", "3"))
+	check(t, err)
+	equal(t, "IDs", len(ids), 3)
+	equal(t, "a", texts(page(t, ar, "a", storage.Query{})), "1 3 ")
+	equal(t, "b", texts(page(t, ar, "b", storage.Query{})), "2 ")
+	for i, owner := range []string{"a", "b", "a"} {
+		it, err := ar.Get(t.Context(), owner, ids[i])
+		check(t, err)
+		equal(t, "item", string(it.Data), fmt.Sprint(i+1))
+	}
+	if ids[2] <= ids[0] {
+		t.Errorf("IDs of one owner: %v", ids)
+	}
+	equal(t, "stat", stat(t, ar, "a"), "2/2")
+	ids, err = ar.AppendAll(t.Context())
+	check(t, err)
+	equal(t, "IDs of nothing", len(ids), 0)
+	bad := entry("b", "4")
+	bad.Item.With = string(make([]byte, storage.MaxKey+1))
+	if _, err := ar.AppendAll(t.Context(), entry("a", "4"), bad); !errors.Is(err, storage.ErrLimit) {
+		t.Errorf("an entry out of bounds: %v", err)
+	}
+	equal(t, "nothing of it", stat(t, ar, "a"), "2/2")
+}
+
+// testArchiveBounds has owners who may have so much and no more.
+func testArchiveBounds(t *testing.T, s storage.Store) {
+	ar := s.Bucket("b").Archive("ar")
+	add := func(owner string, maxItems int, maxBytes int64, data string) {
+		t.Helper()
+		_, err := ar.AppendAll(t.Context(),
+			storage.Entry{Owner: owner, Item: storage.Item{At: bgTime, With: "w@x", Data: []byte(data)}, MaxItems: maxItems, MaxBytes: maxBytes},
+			storage.Entry{Owner: "other", Item: storage.Item{At: bgTime, With: "w@x", Data: []byte(data)}})
+		check(t, err)
+	}
+	for i := range 10 {
+		add("n", 3, 0, fmt.Sprint(i))
+		add("size", 0, 12, fmt.Sprintf("%04d", i))
+		add("none", 0, 0, fmt.Sprint(i))
+	}
+	equal(t, "by number", texts(page(t, ar, "n", storage.Query{})), "7 8 9 ")
+	equal(t, "by number, of one", texts(page(t, ar, "n", storage.Query{With: "w@x"})), "7 8 9 ")
+	equal(t, "stat", stat(t, ar, "n"), "3/3")
+	equal(t, "by size", texts(page(t, ar, "size", storage.Query{})), "0007 0008 0009 ")
+	equal(t, "without bounds", stat(t, ar, "none"), "10/10")
+	equal(t, "the other of the transaction", stat(t, ar, "other"), "30/60")
+	add("size", 0, 12, "larger than all that is allowed")
+	equal(t, "the newest stays", texts(page(t, ar, "size", storage.Query{})), "larger than all that is allowed ")
+	for i := range 200 {
+		add("many", 0, 0, fmt.Sprint(i))
+	}
+	for range 4 { // a bound that was lowered
+		add("many", 2, 0, "x")
+	}
+	equal(t, "after some entries", texts(page(t, ar, "many", storage.Query{})), "x x ")
+	equal(t, "stat", stat(t, ar, "many"), "2/2")
+}
+
+// testArchiveResources asks for one Resource of a With.
+func testArchiveResources(t *testing.T, s storage.Store) {
+	ar := s.Bucket("b").Archive("ar")
+	rs := []string{"", "a", "b", "a/b"}
+	for i := range 700 { // more than is looked at once
+		_, err := ar.Append(t.Context(), "o", storage.Item{At: bgTime.Add(time.Duration(i) * time.Second), With: "w@x", Resource: rs[i%4], Data: fmt.Appendf(nil, "%d", i)})
+		check(t, err)
+	}
+	appendItem(t, ar, "o", bgTime.AddDate(1, 0, 0), "v@x", "another's")
+	for i, r := range rs {
+		p := page(t, ar, "o", storage.Query{With: "w@x", Resource: r, Max: 1000})
+		want := 175
+		if r == "" {
+			want = 700
+		}
+		equal(t, "items with "+r, len(p.Items), want)
+		for _, it := range p.Items {
+			if r != "" && it.Resource != r || it.With != "w@x" {
+				t.Fatalf("with %q: %+v", r, it)
+			}
+		}
+		if r != "" {
+			p = page(t, ar, "o", storage.Query{With: "w@x", Resource: r, Max: 2, Last: true})
+			equal(t, "the last with "+r, texts(p), fmt.Sprintf("%d %d ", 692+i, 696+i))
+			it, err := ar.Get(t.Context(), "o", p.Items[0].ID)
+			check(t, err)
+			equal(t, "Get", it.Resource, r)
+		}
+	}
+	equal(t, "of nobody", len(page(t, ar, "o", storage.Query{With: "w@x", Resource: "c"}).Items), 0)
+	equal(t, "of another", len(page(t, ar, "o", storage.Query{With: "v@x", Resource: "a"}).Items), 0)
+}

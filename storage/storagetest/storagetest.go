@@ -47,6 +47,9 @@ func Run(t *testing.T, open Open, reopen Reopen) {
 		{"ArchiveDrop", testArchiveDrop},
 		{"ArchiveConcurrent", testArchiveConcurrent},
 		{"ArchiveBytes", testArchiveBytes},
+		{"ArchiveAll", testArchiveAll},
+		{"ArchiveBounds", testArchiveBounds},
+		{"ArchiveResources", testArchiveResources},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

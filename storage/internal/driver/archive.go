@@ -96,9 +96,9 @@ func Later(t time.Time, lag uint64) uint64 {
 	return id + lag
 }
 
-// Fits says whether an item of a time and a With, within the bounds, belongs to the query.
-func (r *Range) Fits(at time.Time, with string) bool {
-	return (r.With == "" || with == r.With) &&
+// Fits says whether an item of a time, a With and a Resource, within the bounds, belongs to the query.
+func (r *Range) Fits(at time.Time, with, resource string) bool {
+	return (r.With == "" || with == r.With && (r.Resource == "" || resource == r.Resource)) &&
 		(r.Start.IsZero() || !at.Before(r.Start)) &&
 		(r.End.IsZero() || !at.After(r.End))
 }
@@ -145,9 +145,38 @@ func (c *Collector) Page(count int) storage.Page {
 	return p
 }
 
+// CheckEntries refuses entries that no driver stores, and returns them completed, with data of their own.
+func CheckEntries(entries []storage.Entry) ([]storage.Entry, error) {
+	out := make([]storage.Entry, len(entries))
+	for i, e := range entries {
+		if err := CheckItem(e.Owner, &e.Item); err != nil {
+			return nil, err
+		}
+		switch {
+		case i > 0 && same(e.Item.Data, entries[i-1].Item.Data):
+			e.Item.Data = out[i-1].Item.Data // one copy does for all
+		default:
+			e.Item.Data = append([]byte{}, e.Item.Data...)
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+// same tells whether two slices are the same one.
+func same(a, b []byte) bool { return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] }
+
+// Over says whether an owner who has so much has more than the entry allows.
+func Over(e *storage.Entry, count uint64, bytes uint64) bool {
+	return count > 1 && (e.MaxItems > 0 && count > uint64(e.MaxItems) || e.MaxBytes > 0 && bytes > uint64(e.MaxBytes))
+}
+
+// TrimMost is how many of an owner's oldest items one entry removes at most.
+const TrimMost = 64
+
 // CheckItem refuses an item that no driver stores, and completes it.
 func CheckItem(owner string, it *storage.Item) error {
-	if err := CheckName(owner, it.With); err != nil {
+	if err := CheckName(owner, it.With, it.Resource); err != nil {
 		return err
 	}
 	if err := CheckValue(len(it.Data)); err != nil {
