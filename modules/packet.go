@@ -15,6 +15,9 @@ type Packet struct {
 	Origin Session
 	// Session is the receiving session in Hooks.ToClient, else nil.
 	Session Session
+	// Sent is the message of a local client as the client's account has it, with the ID that the account's archive gave: what
+	// the account's other devices get to see. nil: as Stanza is.
+	Sent *stanza.Stanza
 	// NoCopy says that modules must not make further copies of it (carbons, XEP-0280 §6).
 	NoCopy bool
 }

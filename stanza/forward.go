@@ -85,6 +85,16 @@ func (s *Stanza) Encode() []byte {
 	return raw
 }
 
+// AppendForwarded appends the stanza as it is to be sent, as what somebody passes on (XEP-0297 §3).
+func (s *Stanza) AppendForwarded(dst []byte) []byte {
+	dst = append(append(dst, "<forwarded xmlns='"+NSForward+"'><"...), s.Name...)
+	dst = append(dst, " xmlns='"+NSClient+"'"...)
+	at := len(dst)
+	dst = s.AppendTo(dst)
+	dst = append(dst[:at], dst[at+1+len(s.Name):]...) // <message is there already
+	return append(dst, "</forwarded>"...)
+}
+
 // appendJoined appends what follows a dropped child. The text on both sides now meets: it must not make ]]> (XML 1.0 §2.4),
 // nor one line end of two.
 func appendJoined(dst, b []byte) []byte {

@@ -135,8 +135,10 @@ func wellKnown(b []byte) string {
 		return "urn:xmpp:receipts"
 	case "urn:xmpp:chat-markers:0": // XEP-0333
 		return "urn:xmpp:chat-markers:0"
-	case "urn:xmpp:sid:0": // XEP-0359
-		return "urn:xmpp:sid:0"
+	case NSSID:
+		return NSSID
+	case NSForward:
+		return NSForward
 	case "urn:xmpp:ping": // XEP-0199
 		return "urn:xmpp:ping"
 	case "http://jabber.org/protocol/caps": // XEP-0115

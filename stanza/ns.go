@@ -15,6 +15,8 @@ const (
 	NSSM       = "urn:xmpp:sm:3"                          // XEP-0198
 	NSCSI      = "urn:xmpp:csi:0"                         // XEP-0352
 	NSDelay    = "urn:xmpp:delay"                         // XEP-0203
+	NSSID      = "urn:xmpp:sid:0"                         // XEP-0359
+	NSForward  = "urn:xmpp:forward:0"                     // XEP-0297
 	NSHints    = "urn:xmpp:hints"                         // XEP-0334
 	NSDiscoInf = "http://jabber.org/protocol/disco#info"  // XEP-0030
 	NSDiscoIt  = "http://jabber.org/protocol/disco#items" // XEP-0030

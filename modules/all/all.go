@@ -8,6 +8,7 @@ import (
 	"github.com/xmppd/xmppd/modules/authtoken"
 	"github.com/xmppd/xmppd/modules/bookmarks"
 	"github.com/xmppd/xmppd/modules/caps"
+	"github.com/xmppd/xmppd/modules/carbons"
 	"github.com/xmppd/xmppd/modules/clientcerts"
 	"github.com/xmppd/xmppd/modules/contacts"
 	"github.com/xmppd/xmppd/modules/devices"
@@ -17,6 +18,7 @@ import (
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/limits"
+	"github.com/xmppd/xmppd/modules/mam"
 	"github.com/xmppd/xmppd/modules/offline"
 	"github.com/xmppd/xmppd/modules/pep"
 	"github.com/xmppd/xmppd/modules/ping"
@@ -35,6 +37,8 @@ var Modules = []modules.Info{
 	accounts.Info, // before all that know accounts: the sessions of a deleted one end while others still know whom to tell
 	roster.Info,
 	last.Info,
+	mam.Info,     // before all that pass messages on: they have their IDs
+	carbons.Info, // before offline: that knows what a session has got already
 	offline.Info, // after roster: a client hears who is there before it gets what it missed
 	disco.Info,
 	caps.Info,

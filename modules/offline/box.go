@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,7 +15,12 @@ import (
 // An account without messages has no counter.
 type box struct{ b storage.Bucket }
 
-const format = 1 // the first byte of both kinds of value
+// The first byte of both kinds of value. A message of the second format has the length of its ID in the account's archive, a
+// byte, and the ID before it; the first format had none.
+const (
+	format     = 1
+	formatByID = 2
+)
 
 var (
 	errQuota  = errors.New("offline: quota exceeded")
@@ -24,7 +30,19 @@ var (
 // message is a stored message.
 type message struct {
 	key  []byte
+	id   string // in the account's archive; "": not there
 	data []byte
+}
+
+// split reads a stored message; what it returns is v's.
+func split(v []byte) (id, data []byte, ok bool) {
+	switch {
+	case len(v) >= 1 && v[0] == format:
+		return nil, v[1:], true
+	case len(v) >= 2 && v[0] == formatByID && len(v) >= 2+int(v[1]):
+		return v[2 : 2+v[1]], v[2+int(v[1]):], true
+	}
+	return nil, nil, false
 }
 
 type counter struct {
@@ -63,7 +81,10 @@ func (c counter) write(tx storage.Tx, local string) error {
 func prefix(local string) []byte { return append([]byte(local), 0) }
 
 // append stores a message behind those that are there; it is on disk at return.
-func (b box) append(ctx context.Context, local string, data []byte, maxCount int, maxSize int64) error {
+func (b box) append(ctx context.Context, local, id string, data []byte, maxCount int, maxSize int64) error {
+	value := make([]byte, 0, 2+len(id)+len(data))
+	value = append(value, formatByID, byte(len(id)))
+	value = append(append(value, id...), data...)
 	return b.b.Update(ctx, func(tx storage.Tx) error {
 		c, err := readCounter(tx, local)
 		if err != nil {
@@ -73,7 +94,7 @@ func (b box) append(ctx context.Context, local string, data []byte, maxCount int
 			return errQuota
 		}
 		key := binary.BigEndian.AppendUint64(prefix(local), c.next)
-		if err := tx.KV("messages").Put(key, append([]byte{format}, data...)); err != nil {
+		if err := tx.KV("messages").Put(key, value); err != nil {
 			return err
 		}
 		c.next, c.count, c.size = c.next+1, c.count+1, c.size+int64(len(data))
@@ -89,16 +110,17 @@ func (b box) page(ctx context.Context, local string, maxCount, maxSize int) (lis
 		list, more = nil, false
 		bad := false
 		err := tx.KV("messages").Scan(prefix(local), nil, func(k, v []byte) bool {
-			if len(v) == 0 || v[0] != format {
+			id, data, ok := split(v)
+			if !ok {
 				bad = true
 				return false
 			}
-			size += len(v) - 1
+			size += len(data)
 			if len(list) > 0 && (len(list) >= maxCount || size > maxSize) {
 				more = true
 				return false
 			}
-			list = append(list, message{append([]byte(nil), k...), append([]byte(nil), v[1:]...)})
+			list = append(list, message{bytes.Clone(k), string(id), bytes.Clone(data)})
 			return true
 		})
 		if bad {
@@ -107,6 +129,23 @@ func (b box) page(ctx context.Context, local string, maxCount, maxSize int) (lis
 		return err
 	})
 	return list, more, err
+}
+
+// find returns the keys of the messages whose IDs in the account's archive fit. An empty box costs one look.
+func (b box) find(ctx context.Context, local string, fits func(id string) bool) (list []message, err error) {
+	err = b.b.View(ctx, func(tx storage.Tx) error {
+		list = nil
+		if c, err := readCounter(tx, local); err != nil || c.count == 0 {
+			return err
+		}
+		return tx.KV("messages").Scan(prefix(local), nil, func(k, v []byte) bool {
+			if id, _, ok := split(v); ok && len(id) > 0 && fits(string(id)) {
+				list = append(list, message{key: bytes.Clone(k)})
+			}
+			return true
+		})
+	})
+	return list, err
 }
 
 // remove deletes messages that were handed over.
@@ -127,8 +166,12 @@ func (b box) remove(ctx context.Context, local string, list []message) error {
 			if err := tx.KV("messages").Delete(m.key); err != nil {
 				return err
 			}
+			_, data, ok := split(v)
+			if !ok {
+				return errFormat
+			}
 			c.count--
-			c.size -= int64(len(v) - 1)
+			c.size -= int64(len(data))
 		}
 		return c.write(tx, local)
 	})

@@ -138,6 +138,10 @@ func (m *module) round(ctx context.Context, local string, s modules.Session) out
 	}
 	taken := 0
 	for _, msg := range list {
+		if msg.id != "" && m.copies != nil && m.copies.Got(s, msg.id) { // XEP-0280 §7, before it was available
+			taken++
+			continue
+		}
 		st, err := stanza.Parse(msg.data)
 		if err != nil { // what was stored was checked: the record is of no use to anybody
 			m.h.Log.Error("kept message dropped, it is not well-formed", "account", local+"@"+m.h.Name, "err", err)

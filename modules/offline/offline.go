@@ -10,6 +10,8 @@
 //   - The router makes a session visible before Hooks.Presence runs. A message that found no session, and is stored while
 //     one becomes visible, is therefore either seen by that session's delivery or its sender's goroutine sees the session
 //     (stored looks again): it does not stay behind. New messages may overtake stored ones; their stamps tell.
+//   - A message that is in the account's archive too (mod_mam) is kept with its ID there. What a client has got from the archive,
+//     or was told by Bind 2 that it finds there (XEP-0386 §3.2), is discarded here; who asks for neither gets all that is kept.
 //   - One delivery runs for an account at a time, on the goroutine that began it or on its timer's; it never waits for a
 //     client. A session that has enough to do gets more later.
 package offline
@@ -21,6 +23,9 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/carbons"
+	"github.com/xmppd/xmppd/modules/fate"
+	"github.com/xmppd/xmppd/modules/mam"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -41,8 +46,10 @@ var Info = modules.Define(modules.Info{
 }, Config{}, func(Config) modules.Module { return &module{runs: map[string]*run{}} })
 
 type module struct {
-	h   *modules.Host
-	box box
+	h       *modules.Host
+	box     box
+	archive mam.Service     // nil: there is none
+	copies  carbons.Service // nil: there are none
 
 	mu      sync.Mutex
 	runs    map[string]*run // deliveries under way, by localpart
@@ -53,11 +60,14 @@ type module struct {
 // Start implements modules.Module.
 func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h, m.box = h, box{h.Store}
+	m.archive, _ = modules.Find[mam.Service](h)
+	m.copies, _ = modules.Find[carbons.Service](h)
 	h.Disco(modules.Server, "msgoffline") // XEP-0160 §4
 	h.Hooks.Unclaimed.On(modules.Keep, m.unclaimed)
 	h.Hooks.Presence.On(modules.Watch, m.presence)
 	h.Hooks.SessionResumed.On(modules.Watch, m.resumed)
 	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
+	modules.Provide[mam.Box](h, m)
 	return nil
 }
 
@@ -77,10 +87,10 @@ func (m *module) Stop(context.Context) error {
 
 // unclaimed stores a message that no session took.
 func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
-	switch fate(p.Stanza) {
-	case refuse:
+	switch fate.Offline(p.Stanza) {
+	case fate.Refuse:
 		return nil // the router tells the sender
-	case forget:
+	case fate.Forget:
 		return modules.Done
 	}
 	st := p.Stanza
@@ -91,22 +101,45 @@ func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
 	}
 	limits := &m.h.File().Limits
 	local := p.To.Local()
-	err := m.box.append(ctx, local, st.AppendTo(nil), limits.OfflineCount, int64(limits.OfflineSize))
-	if errors.Is(err, errQuota) {
-		return stanza.Err(stanza.ServiceUnavailable, "") // XEP-0160 §2 step 3
+	id := ""
+	if m.archive != nil {
+		id = m.archive.IDOf(st, p.To.Bare())
 	}
+	err := m.box.append(ctx, local, id, st.AppendTo(nil), limits.OfflineCount, int64(limits.OfflineSize))
 	if err != nil {
-		e, log := modules.Answer(err)
-		if log {
-			m.h.Log.Error("message not kept", "account", local+"@"+m.h.Name, "err", err)
-		}
-		return e
+		return m.notKept(ctx, p, err)
 	}
 	// A session may have become available while the message was on its way to the disk; see the package comment.
 	if s := m.target(local, nil); s != nil {
 		m.deliver(ctx, s)
 	}
 	return modules.Done
+}
+
+// notKept makes the answer for a message that is not kept. It is in no archive then either.
+func (m *module) notKept(ctx context.Context, p *modules.Packet, err error) error {
+	if m.archive != nil {
+		if err := m.archive.Withdraw(ctx, p); err != nil {
+			m.h.Log.Error("message not kept, and still in the archive", "account", p.To.Bare().String(), "err", err)
+		}
+	}
+	if errors.Is(err, errQuota) {
+		return stanza.Err(stanza.ServiceUnavailable, "") // XEP-0160 §2 step 3
+	}
+	e, log := modules.Answer(err)
+	if log {
+		m.h.Log.Error("message not kept", "account", p.To.Bare().String(), "err", err)
+	}
+	return e
+}
+
+// Discard implements mam.Box.
+func (m *module) Discard(ctx context.Context, account stanza.JID, fits func(id string) bool) error {
+	list, err := m.box.find(ctx, account.Local(), fits)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	return m.box.remove(ctx, account.Local(), list)
 }
 
 // presence begins a delivery when a session becomes one that gets messages (XEP-0160 §2 step 5).

@@ -17,45 +17,6 @@ import (
 	"github.com/xmppd/xmppd/stream"
 )
 
-func TestFate(t *testing.T) {
-	const chatstate = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
-	const hint = " xmlns='urn:xmpp:hints'/>"
-	for _, tt := range []struct {
-		xml  string
-		want int
-	}{
-		{"<message><body>x</body></message>", store},
-		{"<message type='normal'><body>x</body></message>", store},
-		{"<message type='chat'><body>x</body></message>", store},
-		{"<message type='strange'><body>x</body></message>", store},
-		{"<message type='groupchat'><body>x</body></message>", refuse},
-		{"<message type='headline'><body>x</body></message>", refuse},
-		{"<message type='error'><body>x</body></message>", refuse},
-		{"<message type='chat'><body>x</body>" + chatstate + "</message>", store},
-		{"<message type='chat'>" + chatstate + "</message>", forget},
-		{"<message type='chat'>" + chatstate + "<thread>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='1'/><no-copy" + hint + "</message>", forget},
-		{"<message/>", forget},
-		{"<message type='chat'><received xmlns='urn:xmpp:receipts' id='1'/></message>", store},
-		{"<message><subject>x</subject></message>", store},
-		{"<message><x xmlns='jabber:x:conference' jid='r@muc.a.test'/></message>", store},
-		{"<message><thread xmlns='urn:other'>t</thread></message>", store},
-		{"<message><body xmlns='urn:other'>x</body></message>", store},
-		{"<message type='chat'><body>x</body><no-store" + hint + "</message>", refuse},
-		{"<message type='chat'><body>x</body><no-store" + hint + "<store" + hint + "</message>", refuse},
-		{"<message type='chat'><body>x</body><no-permanent-store" + hint + "</message>", store},
-		{"<message type='chat'>" + chatstate + "<store" + hint + "</message>", store},
-		{"<message type='error'><store" + hint + "</message>", refuse},
-	} {
-		st, err := stanza.Parse([]byte(tt.xml))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fate(st); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.xml, got, tt.want)
-		}
-	}
-}
-
 func chat(i int) string {
 	return fmt.Sprintf("<message to='carol@a.test' type='chat' id='m%d'><body>%d &amp; more</body></message>", i, i)
 }
