@@ -159,11 +159,11 @@ func (m *module) copy(ctx context.Context, kind string, p *modules.Packet, st *s
 		return
 	}
 	m.fanOut(ctx, kind, account, st, p.To, to)
-	id := ""
+	id, known := "", false
 	for _, s := range to {
 		if !takes(s) {
-			if id == "" {
-				id = st.Retain().StanzaID(account)
+			if !known {
+				id, known = st.Retain().StanzaID(account), true
 			}
 			stateOf(s, true).took(id)
 		}
