@@ -75,6 +75,35 @@ func (p *peer) quiet2(held string) {
 	p.want("<iq type='result' id='quiet' *")
 }
 
+// Copies of chat states wait, those of messages do not, nor what only looks like a copy.
+func TestHeldCopies(t *testing.T) {
+	copyOf := func(from, kind, inner, payload string) *stanza.Stanza {
+		return stanza.New(stanza.KindMessage, stanza.TypeChat, "", jid(from), jid("alice@a.test/x"), []byte("<"+kind+" xmlns='urn:xmpp:carbons:2'>"+
+			"<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' "+inner+">"+payload+"</message></forwarded></"+kind+">"))
+	}
+	const state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
+	q := &csi{}
+	for _, tt := range []struct {
+		st   *stanza.Stanza
+		held int // then; -1: it is not
+	}{
+		{copyOf("alice@a.test", "received", "from='bob@a.test/y' to='alice@a.test/y'", state), 1},
+		{copyOf("alice@a.test", "received", "from='bob@a.test/y' to='alice@a.test/y'", state+"<thread>t</thread><store xmlns='urn:xmpp:hints'/>"), 1},
+		{copyOf("alice@a.test", "received", "from='carol@a.test/y' to='alice@a.test/y'", state), 2},
+		{copyOf("alice@a.test", "sent", "from='alice@a.test/y' to='bob@a.test/y'", state), 3},
+		{copyOf("alice@a.test", "sent", "from='alice@a.test/y' to='carol@a.test/y'", state), 4},
+		{copyOf("alice@a.test", "received", "from='bob@a.test/y' to='alice@a.test/y'", state+"<body>x</body>"), -1},
+		{copyOf("alice@a.test", "received", "from='bob@a.test/y' to='alice@a.test/y'", ""), -1},
+		{copyOf("mallory@a.test", "received", "from='bob@a.test/y' to='alice@a.test/y'", state), -1},
+		{copyOf("alice@a.test/y", "received", "from='bob@a.test/y' to='alice@a.test/y'", state), -1},
+		{stanza.New(stanza.KindMessage, stanza.TypeChat, "", jid("alice@a.test"), jid("alice@a.test/x"), []byte("<sent xmlns='urn:xmpp:carbons:2'/>")), -1},
+	} {
+		if held := q.hold(tt.st); held != (tt.held > 0) || held && len(q.held) != tt.held {
+			t.Errorf("%s: held %v, %d are", tt.st.AppendTo(nil), held, len(q.held))
+		}
+	}
+}
+
 func TestHeldIsBounded(t *testing.T) {
 	q := &csi{}
 	for i := range maxHeld {
