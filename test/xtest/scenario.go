@@ -36,7 +36,7 @@ import (
 //   - restart: SIGKILL and start; all clients are gone.
 //
 // HOST and HOST2 are the server's hosts, {x*1000} is a thousand x. An attribute $name of a pattern takes what arrives there;
-// later it stands for that.
+// later it stands for that, as an attribute or a text.
 type scenario struct {
 	t       testing.TB
 	s       *Server
@@ -109,6 +109,7 @@ func (sc *scenario) expand(text string) string {
 	})
 	for k, v := range sc.vars {
 		text = strings.ReplaceAll(text, "'"+k+"'", "'"+v+"'")
+		text = strings.ReplaceAll(text, ">"+k+"<", ">"+v+"<")
 	}
 	for _, n := range sc.names {
 		text = regexp.MustCompile(`\b`+n+`@`).ReplaceAllString(text, n+sc.suffix+"@")
