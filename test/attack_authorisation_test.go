@@ -102,15 +102,43 @@ func TestAttackAuthorisation(t *testing.T) {
 		g.Victim.Want("<iq type='set' from='-'><query xmlns='jabber:iq:roster'><item jid='x@localhost'/></query></iq>")
 		g.Victim.Want("<iq type='result' id='r'/>")
 	})
+	const enableCopies = "<iq type='set' id='e'><enable xmlns='urn:xmpp:carbons:2'/></iq>"
 	g.Run(t, "Z04 carbons", func(t *testing.T) {
-		// There are none yet: they are not offered, and who asks for them is told so.
-		c := g.Attacker(t, "ok")
-		c.Send("<iq type='set' id='q'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
-		refused(t, c, me, "service-unavailable")
-		c.Send("<iq type='get' id='d' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
-		if n := c.Must(); strings.Contains(n.String(), "urn:xmpp:carbons:2") {
-			t.Errorf("offered: %s", n)
+		phone := g.Login(t, "bob@localhost/phone") // bob's other device
+		phone.Send(enableCopies)
+		phone.Want("<iq type='result' id='e'/>")
+		c, other := g.Attacker(t, "ok"), g.Login(t, "mallory@localhost/other")
+		other.Send(enableCopies)
+		other.Want("<iq type='result' id='e'/>")
+		for _, to := range []string{bob, "nobody@localhost"} { // nobody is switched on or off by others
+			for _, what := range []string{"enable", "disable"} {
+				c.Send("<iq type='set' id='q' to='%s'><%s xmlns='urn:xmpp:carbons:2'/></iq>", to, what)
+				refused(t, c, to, "service-unavailable")
+			}
 		}
+		c.Send("<message to='bob@localhost/desk' type='chat' id='m1'><body>x</body></message>")
+		g.Victim.Want("<message from='%s' id='m1'/>", c.JID)
+		phone.Want("<message from='bob@localhost' to='bob@localhost/phone'><received xmlns='urn:xmpp:carbons:2'/></message>")
+		other.Want("<message from='%s' to='%[1]s/other'><sent xmlns='urn:xmpp:carbons:2'/></message>", me)
+		for i, not := range []string{ // what must not be copied
+			"type='chat'><body>x</body><private xmlns='urn:xmpp:carbons:2'/>",
+			"type='chat'><body>x</body><no-copy xmlns='urn:xmpp:hints'/>",
+			"type='groupchat'><body>x</body>",
+			"type='headline'><body>x</body>",
+			"type='error'><body>x</body><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+			"type='chat'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></sent>", // a copy of a copy
+			"type='chat'><result xmlns='urn:xmpp:mam:2'/>",
+		} {
+			c.Send("<message to='bob@localhost/desk' id='n%d' %s</message>", i, not)
+			g.Victim.Want("<message from='%s' id='n%d'/>", c.JID, i)
+		}
+		phone.Quiet()
+		other.Quiet()
+		// A client that answers a copy with an error troubles nobody.
+		phone.Send("<message to='bob@localhost' type='error' id='m1'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+		phone.Quiet()
+		c.Quiet()
+		phone.Quit()
 	})
 	g.Run(t, "Z05 forged carbon", func(t *testing.T) {
 		c := g.Attacker(t, "ok")
@@ -121,6 +149,51 @@ func TestAttackAuthorisation(t *testing.T) {
 				g.Victim.Want("<message from='%s' to='%s' id='c'><%s xmlns='urn:xmpp:carbons:2'/></message>", c.JID, to, w)
 			}
 		}
+	})
+	g.Run(t, "Z06 forged ids of an archive", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		forged := ""
+		for _, by := range []string{bob, "BOB@localhost", "bob@LOCALHOST", "b&#111;b@localhost"} {
+			forged += "<stanza-id xmlns='urn:xmpp:sid:0' by='" + by + "' id='FORGED'/><s:stanza-id id='FORGED' by=\"" + by + "\" xmlns:s='urn:xmpp:sid:0'/>"
+		}
+		for _, to := range []string{bob, bob + "/desk"} {
+			for typ, genuine := range map[string]int{"chat": 1, "normal": 1, "headline": 0} {
+				c.Send("<message to='%s' type='%s' id='m'>%s<body>x</body><stanza-id xmlns='urn:xmpp:sid:0' by='room@b.test' id='theirs'/></message>", to, typ, forged)
+				n := g.Victim.Want("<message from='%s' id='m'><stanza-id xmlns='urn:xmpp:sid:0' by='room@b.test' id='theirs'/></message>", c.JID)
+				if text := n.String(); strings.Contains(text, "FORGED") || strings.Count(text, "<stanza-id") != 1+genuine {
+					t.Errorf("%s to %s: %s", typ, to, text)
+				}
+			}
+		}
+		g.Victim.Send("<iq type='set' id='look'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><before/></set></query></iq>")
+		for n := g.Victim.Must(); n.Attr("id") != "look"; n = g.Victim.Must() {
+			if strings.Contains(n.String(), "FORGED") {
+				t.Errorf("in the archive: %s", n)
+			}
+		}
+	})
+	g.Run(t, "Z10 another's archive", func(t *testing.T) {
+		g.Victim.Send("<message to='bob@localhost/desk' type='chat'><body>%s</body></message>", xtest.Marker)
+		g.Victim.Want("<message/>")
+		c := g.Attacker(t, "ok")
+		for _, q := range []string{
+			"<iq type='set' id='q' to='%s'><query xmlns='urn:xmpp:mam:2'/></iq>",
+			"<iq type='get' id='q' to='%s'><query xmlns='urn:xmpp:mam:2'/></iq>",
+			"<iq type='get' id='q' to='%s'><metadata xmlns='urn:xmpp:mam:2'/></iq>",
+			"<iq type='get' id='q' to='%s'><prefs xmlns='urn:xmpp:mam:2'/></iq>",
+			"<iq type='set' id='q' to='%s'><m:prefs xmlns:m='urn:xmpp:mam:2' default='never'/></iq>",
+		} {
+			for _, to := range []string{bob, "BOB@localhost", "nobody@localhost"} {
+				c.Send(q, to)
+				refused(t, c, strings.ToLower(to), "forbidden")
+			}
+			c.Send(q, "localhost") // the server itself has none
+			refused(t, c, "localhost", "service-unavailable")
+		}
+		c.Quiet()
+		g.Untouched(t)
+		g.Victim.Send("<iq type='get' id='p'><prefs xmlns='urn:xmpp:mam:2'/></iq>")
+		g.Victim.Want("<iq type='result' id='p'><prefs xmlns='urn:xmpp:mam:2' default='always'/></iq>")
 	})
 	const pubsub = "http://jabber.org/protocol/pubsub"
 	options := func(access string) string {

@@ -628,6 +628,38 @@ func TestAttackLimitsOfAccounts(t *testing.T) {
 		c.Quit()
 	})
 
+	g.Run(t, "R14 pages of an archive", func(t *testing.T) {
+		c := g.Attacker(t, "ok")
+		for i := range 120 {
+			c.Send("<message to='%s' type='chat' id='m%d'><body>%[2]d</body></message>", c.JID, i)
+		}
+		c.Barrier()
+		ask := func(set string) (n int, answer *xtest.Node) {
+			t.Helper()
+			c.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>%s</set></query></iq>", set)
+			for answer = c.Must(); answer.Name.Local != "iq"; answer = c.Must() {
+				n++
+			}
+			return n, answer
+		}
+		for set, want := range map[string]int{
+			"<max>100</max>": 100, "<max>101</max>": 100, "<max>4294967297</max>": 100, "<max>99999999999999999999999999</max>": 100,
+			"<max>0</max>": 0, "<max>7</max><before/>": 7, "": 50,
+		} {
+			if n, answer := ask(set); n != want || answer.Attr("type") != "result" {
+				t.Errorf("%s: %d messages, %s", set, n, answer)
+			}
+		}
+		for set, want := range map[string]string{
+			"<max>-1</max>": "bad-request", "<max>-9223372036854775808</max>": "bad-request", "<max>ten</max>": "bad-request", "<max/>": "bad-request",
+			"<before>junk</before>": "item-not-found", "<after>' or 1=1</after>": "item-not-found",
+			"<before>" + strings.Repeat("A", 20_000) + "</before>": "item-not-found", "<index>5</index>": "feature-not-implemented",
+		} {
+			if n, answer := ask(set); n != 0 || answer.Attr("type") != "error" || answer.Find(want) == nil {
+				t.Errorf("%.60s: %d messages, %s", set, n, answer)
+			}
+		}
+	})
 	g.Run(t, "R13 messages for who is offline", func(t *testing.T) {
 		c := g.Attacker(t, "ok")
 		send := func(to, id string, size int) *xtest.Node {

@@ -109,6 +109,74 @@ func sendUntilKilled(t *testing.T, s *xtest.Server, loop, messages int, delay ti
 	return acked
 }
 
+// TestCrashArchive: a message is in both archives before its sender is told that the server has it, and before its recipient
+// sees it.
+func TestCrashArchive(t *testing.T) {
+	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: "[auth]\nscram_hashes = [\"SHA-1\"]\n"})
+	s.AddUsers("alice@localhost", "carol@localhost")
+	archive := func(who string, loop int) (ids []string, bodies []string) {
+		c := s.Login(t, who+"@localhost/look")
+		defer c.Quit()
+		for after := ""; ; {
+			c.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>100</max>%s</set></query></iq>", after)
+			n := c.Must()
+			for ; n.Name.Local == "message"; n = c.Must() {
+				id := n.Find("result").Attr("id")
+				after = "<after>" + id + "</after>"
+				if m := n.Find("forwarded").Find("message"); strings.HasPrefix(m.Attr("id"), fmt.Sprint(loop, "-")) {
+					ids, bodies = append(ids, id), append(bodies, m.Attr("id"))
+				}
+			}
+			if n.Find("fin").Attr("complete") == "true" {
+				return ids, bodies
+			}
+		}
+	}
+	const messages = 200
+	total := 0
+	t.Run("D02 archives", func(t *testing.T) {
+		for loop := range crashLoops(t) {
+			carol := s.Online(t, "carol@localhost/x")
+			seen := make(chan []string, 1)
+			go func() {
+				var live []string
+				for {
+					n, err := carol.Next()
+					if err != nil {
+						seen <- live
+						return
+					}
+					if n.Name.Local == "message" {
+						live = append(live, n.Find("stanza-id").Attr("id"))
+					}
+				}
+			}()
+			delay := time.Duration(rand.IntN(300)) * time.Millisecond
+			acked := sendUntilKilled(t, s, loop, messages, delay)
+			total += acked
+			live := <-seen
+			s.Start(xtest.Options{})
+			ids, got := archive("carol", loop)
+			_, sent := archive("alice", loop)
+			if len(got) < acked || !slices.Equal(got, sent) {
+				t.Fatalf("round %d, killed after %v: %d messages were acknowledged, carol has %v, alice %v", loop, delay, acked, got, sent)
+			}
+			for i, id := range got { // all, once, in order
+				if want := fmt.Sprintf("%d-%d", loop, i); id != want {
+					t.Fatalf("round %d: message %d is %s, wanted %s", loop, i, id, want)
+				}
+			}
+			if len(live) > len(ids) || !slices.Equal(live, ids[:len(live)]) { // what was delivered is what is archived
+				t.Fatalf("round %d: live %v, archived %v", loop, live, ids)
+			}
+		}
+	})
+	if total == 0 {
+		t.Error("nothing was ever acknowledged")
+	}
+	t.Logf("%d messages were acknowledged", total)
+}
+
 // TestCrashResults: what was answered with a result, or with exit code 0, is on disk.
 func TestCrashResults(t *testing.T) {
 	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`,
@@ -444,7 +512,9 @@ func TestDiskFull(t *testing.T) {
 		}
 	})
 	t.Run("D04 the rest goes on", func(t *testing.T) {
-		bob.Send("<message to='alice@localhost/x'><body>hi</body></message>")
+		bob.Send("<message to='alice@localhost/x' id='kept'><body>hi</body></message>") // it belongs in archives
+		bob.Want("<message type='error' id='kept'><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+		bob.Send("<message to='alice@localhost/x'><body>hi</body><no-store xmlns='urn:xmpp:hints'/></message>")
 		for n := alice.Must(); n.Name.Local != "message"; n = alice.Must() {
 		}
 		again := s.Login(t, "alice@localhost/again") // its time cannot be noted
