@@ -125,3 +125,62 @@ func BenchmarkServerLogin(b *testing.B) {
 	}
 	b.ReportMetric(float64((s.CPU(b)-from).Microseconds())/float64(n), "server-µs/login")
 }
+
+// BenchmarkServerArchived is BenchmarkServerChat between many accounts, each message in two archives: what it costs depends on
+// how many commits the messages share. It names the pairs that talk at once.
+func BenchmarkServerArchived(b *testing.B) {
+	for _, pairs := range []int{1, 32} {
+		b.Run(fmt.Sprintf("pairs-%d", pairs), func(b *testing.B) {
+			s := benchServer(b, "")
+			var jids []string
+			for i := range pairs {
+				jids = append(jids, fmt.Sprintf("from%d@localhost", i), fmt.Sprintf("to%d@localhost", i))
+			}
+			s.AddUsers(jids...)
+			from, to := make([]*xtest.Client, pairs), make([]*xtest.Client, pairs)
+			for i := range pairs {
+				from[i], to[i] = s.Online(b, jids[2*i]+"/x"), s.Online(b, jids[2*i+1]+"/x")
+			}
+			cpu, n := s.CPU(b), 0
+			for b.Loop() {
+				for i := range pairs {
+					from[i].Send("<message to='%s/x' type='chat' id='b4c1b9f0-5a0f-4f7e-9a43-5f0f8f9a1c11'><body>Wherefore art thou, Romeo?</body>"+
+						"<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>", jids[2*i+1])
+				}
+				for i := range pairs {
+					if m := to[i].Must(); m.Name.Local != "message" {
+						b.Fatal(m)
+					}
+				}
+				n += pairs
+			}
+			b.ReportMetric(float64((s.CPU(b)-cpu).Microseconds())/float64(n), "server-µs/msg")
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
+
+// BenchmarkServerPage asks for the last page, of 50, of an archive of 2,000 messages.
+func BenchmarkServerPage(b *testing.B) {
+	s := benchServer(b, "")
+	alice := s.Login(b, "alice@localhost/x")
+	for i := range 2000 {
+		alice.Send("<message to='bob@localhost' type='chat' id='m%d'><body>%s</body><no-store xmlns='urn:xmpp:other'/></message>", i, strings.Repeat("x", 200))
+		if i%100 == 99 {
+			alice.Barrier()
+		}
+	}
+	cpu, n := s.CPU(b), 0
+	for b.Loop() {
+		alice.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>50</max><before/></set></query></iq>")
+		got := 0
+		for alice.Must().Name.Local == "message" {
+			got++
+		}
+		if got != 50 {
+			b.Fatal(got)
+		}
+		n++
+	}
+	b.ReportMetric(float64((s.CPU(b)-cpu).Microseconds())/float64(n), "server-µs/page")
+}
