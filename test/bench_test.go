@@ -22,7 +22,8 @@ func benchServer(b *testing.B, limits string) *xtest.Server {
 	return s
 }
 
-// BenchmarkServerChat is a chat message from one client to another, both under TLS, with all default modules: all six hops.
+// BenchmarkServerChat is a chat message from one client to another, both under TLS, with all default modules: all six hops. It
+// asks not to be archived; BenchmarkServerArchived is the others.
 // One at a time is what a conversation is; thirty-two show what is gained where more is on its way.
 func BenchmarkServerChat(b *testing.B) {
 	for _, managed := range []bool{false, true} {
@@ -39,7 +40,7 @@ func BenchmarkServerChat(b *testing.B) {
 					bob.Want("<enabled xmlns='urn:xmpp:sm:3'/>")
 				}
 				one := "<message to='bob@localhost/x' type='chat' id='b4c1b9f0-5a0f-4f7e-9a43-5f0f8f9a1c11'><body>Wherefore art thou, Romeo?</body>" +
-					"<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>"
+					"<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/><no-permanent-store xmlns='urn:xmpp:hints'/></message>"
 				all := strings.Repeat(one, window)
 				taken := 0
 				b.ResetTimer()

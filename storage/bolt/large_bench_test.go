@@ -115,3 +115,39 @@ func BenchmarkLarge(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTalk is 32 conversations at once in a small archive: what the commits themselves cost.
+func BenchmarkTalk(b *testing.B) {
+	ar := openAt(b, filepath.Join(b.TempDir(), "x.db"), Options{}).Bucket("modules", "a.test", "mam").Archive("user")
+	for _, n := range []int{1, 16, 32} {
+		b.Run(fmt.Sprintf("g=%d", n), func(b *testing.B) {
+			from := cpu()
+			at(b, n, func(i int) error {
+				a, c := fmt.Sprintf("from%d", i%n), fmt.Sprintf("to%d", i%n)
+				_, err := ar.AppendAll(context.Background(),
+					storage.Entry{Owner: a, Item: storage.Item{With: c + "@a.test", Data: value350}, MaxItems: largeOwn},
+					storage.Entry{Owner: c, Item: storage.Item{With: a + "@a.test", Data: value350}, MaxItems: largeOwn})
+				return err
+			})
+			b.ReportMetric(float64((cpu()-from).Nanoseconds())/float64(b.N)/1000, "cpu-µs/op")
+		})
+	}
+}
+
+// BenchmarkSweep looks for what is too old in the archives of ten thousand accounts, and finds nothing.
+func BenchmarkSweep(b *testing.B) {
+	ar := openAt(b, filepath.Join(b.TempDir(), "x.db"), Options{}).Bucket("modules", "a.test", "mam").Archive("user")
+	for i := 0; i < largeAccounts; i += 500 {
+		var list []storage.Entry
+		for j := i; j < i+500; j++ {
+			list = append(list, storage.Entry{Owner: fmt.Sprintf("user%d", j), Item: storage.Item{With: "bob@a.test", Data: value350}})
+		}
+		_, err := ar.AppendAll(b.Context(), list...)
+		check(b, err)
+	}
+	for b.Loop() {
+		if n, err := ar.Expire(b.Context(), "", time.Unix(0, 0)); n != 0 || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
