@@ -239,7 +239,7 @@ func TestStop(t *testing.T) {
 		stuck := s.Login(t, "bob@localhost/stuck")
 		stuck.Send("<presence/>")
 		for range 200 { // more than sockets hold, and nobody reads it
-			silent.Send("<message to='bob@localhost/stuck'><body>%s</body></message>", strings.Repeat("x", 20_000))
+			silent.Send("<message to='bob@localhost/stuck' type='headline'><body>%s</body></message>", strings.Repeat("x", 20_000))
 		}
 		half := s.Dial(t) // in the middle of something
 		half.Send("<stream:stream xmlns='jabber:client'")
