@@ -16,12 +16,18 @@ class Bot(slixmpp.ClientXMPP):
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0198")
         self.register_plugin("xep_0199")
+        self.register_plugin("xep_0280")
+        self.register_plugin("xep_0313")
+        self.register_plugin("xep_0359")
+        self.register_plugin("xep_0441")
         self.add_event_handler("session_start", self.on_start)
         self.add_event_handler("message", self.on_message)
         self.add_event_handler("failed_auth", lambda e: say("failed", str(e["condition"]) if "condition" in e.values else "auth"))
         self.add_event_handler("connection_failed", lambda e: say("failed", e))
         self.add_event_handler("changed_status", self.on_presence)
         self.add_event_handler("presence_subscribed", lambda p: say("subscribed", p["from"].bare))
+        self.add_event_handler("carbon_received", lambda m: self.on_copy("received", m["carbon_received"]))
+        self.add_event_handler("carbon_sent", lambda m: self.on_copy("sent", m["carbon_sent"]))
         self.add_event_handler("disconnected", lambda e: say("end"))
 
     async def on_start(self, _):
@@ -33,6 +39,32 @@ class Bot(slixmpp.ClientXMPP):
     def on_message(self, msg):
         if msg["type"] in ("chat", "normal") and msg["body"]:
             say("message", msg["from"].full, msg["body"])
+
+    def on_copy(self, kind, msg):
+        say("copy", kind, msg["from"].full, msg["to"].full, msg["body"], msg["stanza_id"]["id"])
+
+    async def carbons(self):
+        await self["xep_0280"].enable()
+        say("carbons")
+
+    async def history(self, contact="", how=""):
+        """Reads the archive in pages of three."""
+        async for m in self["xep_0313"].iterate(with_jid=contact or None, reverse=how == "back", rsm={"max": 3}):
+            forwarded = m["mam_result"]["forwarded"]
+            say("history", forwarded["stanza"]["from"].bare, forwarded["stanza"]["body"], m["mam_result"]["id"], forwarded["delay"]["stamp"])
+        say("history", "end")
+
+    async def archive(self):
+        """Tells what the archive says of itself, and what fields a query can have."""
+        meta = (await self["xep_0313"].get_archive_metadata())["mam_metadata"]
+        say("archive", meta["start"]["id"], meta["end"]["id"])
+        form = await self["xep_0313"].get_fields()
+        say("fields", *sorted(form.get_fields()))
+
+    async def prefer(self, default, *never):
+        await self["xep_0441"].set_preferences(default=default, never=set(never))
+        is_default, _, is_never = await self["xep_0441"].get_preferences()
+        say("prefs", is_default, *sorted(j.bare for j in is_never))
 
     def on_presence(self, p):
         say("presence", p["from"].full, p["type"])
@@ -53,6 +85,11 @@ async def commands(bot):
             bot.send_message(mto=args[0], mbody=args[1], mtype="chat")
         elif cmd == "show":
             bot.send_presence(pshow=args[0])
+        elif cmd in ("carbons", "history", "archive", "prefer"):
+            try:
+                await getattr(bot, cmd)(*args)
+            except Exception as e:
+                say("failed", cmd, repr(e))
         elif cmd == "quit":
             break
     await bot.disconnect()

@@ -86,8 +86,8 @@ func (u *user) do(cmd string, args ...string) {
 	}
 }
 
-// want waits for an event whose words begin with the given ones: the first is equal, the others are prefixes.
-func (u *user) want(words ...string) {
+// want waits for an event whose words begin with the given ones, and returns it: the first is equal, the others are prefixes.
+func (u *user) want(words ...string) []string {
 	u.t.Helper()
 	fits := func(ev []string) bool {
 		for i, w := range words {
@@ -100,14 +100,14 @@ func (u *user) want(words ...string) {
 	for i, ev := range u.past {
 		if fits(ev) {
 			u.past = append(u.past[:i:i], u.past[i+1:]...)
-			return
+			return ev
 		}
 	}
 	for end := time.After(wait); ; {
 		select {
 		case ev := <-u.events:
 			if fits(ev) {
-				return
+				return ev
 			}
 			if ev[0] == "failed" {
 				u.t.Fatalf("%s: %v", u.name, ev)
@@ -119,6 +119,7 @@ func (u *user) want(words ...string) {
 				screen = "\n" + strings.TrimSpace(p.screen())
 			}
 			u.t.Fatalf("%s: nothing like %q; it told %q%s", u.name, words, u.past, screen)
+			return nil
 		}
 	}
 }
