@@ -62,8 +62,8 @@ func (m *module) wants(ctx context.Context, owner, other stanza.JID) (bool, erro
 	case other.Bare() == owner:
 		return true, nil // a note to oneself
 	}
-	c, ok, err := m.roster.Contact(ctx, owner, other.Bare())
-	return ok && !c.JID.IsZero(), err
+	_, ok, err := m.roster.Contact(ctx, owner, other.Bare())
+	return ok, err
 }
 
 // maxCachedPrefs bounds the accounts whose preferences are in memory; most have none, which costs an entry too.
