@@ -49,17 +49,23 @@ func (a *archive) owner(owner string) [][]byte {
 	return append(a.in[:len(a.in):len(a.in)], ownerKey(owner, 'o'))
 }
 
-// counters are kept of each owner.
+// counters are kept of each owner. An entry of the index of With lies on another page than the item, and each page that
+// changes is written whole: so the index is made of many items at once, and what is newer than it is looked through.
 type counters struct {
-	count uint64
-	bytes uint64
-	last  uint64 // the highest ID ever given
-	lag   uint64 // the most that an item's time lags behind its ID
+	count   uint64
+	bytes   uint64
+	last    uint64 // the highest ID ever given
+	lag     uint64 // the most that an item's time lags behind its ID
+	indexed uint64 // items up to this ID are in the index of With
+	tail    uint64 // how many have come since
 }
 
+// indexTail is how many items of an owner come before the index is made of them.
+const indexTail = 32
+
 func (c counters) encode() []byte {
-	b := make([]byte, 0, 32)
-	for _, n := range []uint64{c.count, c.bytes, c.last, c.lag} {
+	b := make([]byte, 0, 48)
+	for _, n := range []uint64{c.count, c.bytes, c.last, c.lag, c.indexed, c.tail} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	return b
@@ -71,11 +77,16 @@ func (a *archive) counters(in *bolt.Bucket, owner string) (c counters, ok bool, 
 	if err != nil || p == nil {
 		return c, false, err
 	}
-	if len(p) != 32 {
+	n := binary.BigEndian
+	switch len(p) {
+	case 32: // before there was a tail
+		c = counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:]), n.Uint64(p[16:]), 0}
+	case 48:
+		c = counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:]), n.Uint64(p[32:]), n.Uint64(p[40:])}
+	default:
 		return c, false, damaged(a.in, ownerKey(owner, 'c'))
 	}
-	n := binary.BigEndian
-	return counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:])}, true, nil
+	return c, true, nil
 }
 
 // recount counts an owner's items anew, after the counters were damaged. It runs under guard.
@@ -84,6 +95,11 @@ func recount(items *bolt.Bucket) (c counters) {
 		return c
 	}
 	cur := items.Cursor()
+	for k, _ := cur.Seek([]byte{'w'}); k != nil; k, _ = cur.Next() {
+		if n := len(k) - 8; n >= 3 { // what has a With and is not above this is in the index
+			c.indexed = max(c.indexed, binary.BigEndian.Uint64(k[n:]))
+		}
+	}
 	for k, rec := cur.Seek([]byte{'i'}); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
 		c.last = binary.BigEndian.Uint64(k[1:])
 		if it, ok := decodeItem(k, rec); ok {
@@ -91,6 +107,9 @@ func recount(items *bolt.Bucket) (c counters) {
 			c.bytes += uint64(len(it.data))
 			_, lag := driver.NextID(it.at, c.last-1)
 			c.lag = max(c.lag, lag)
+			if c.last > c.indexed {
+				c.tail++
+			}
 		}
 	}
 	return c
@@ -220,6 +239,11 @@ func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]st
 			nums[i] = id
 		}
 		for _, p := range places {
+			if p.c.tail >= indexTail {
+				if err := mustChange(a.index(w, p)); err != nil {
+					return err
+				}
+			}
 			if err := mustChange(a.putCounters(w, p.in, p.owner, p.c)); err != nil {
 				return err
 			}
@@ -285,12 +309,34 @@ func (a *archive) add(w *writeTx, p *place, it *storage.Item) (id uint64, err er
 	if err := w.put(p.items, key, encodeItem(key, it)); err != nil {
 		return 0, err
 	}
-	p.c = counters{p.c.count + 1, p.c.bytes + uint64(len(it.Data)), id, max(p.c.lag, lag)}
-	if it.With == "" {
-		return id, nil
+	p.c.count, p.c.bytes = p.c.count+1, p.c.bytes+uint64(len(it.Data))
+	p.c.last, p.c.lag, p.c.tail = id, max(p.c.lag, lag), p.c.tail+1
+	return id, nil
+}
+
+// index makes the index of With of the items that are not in it yet. A damaged item stays out: it does not tell its With.
+func (a *archive) index(w *writeTx, p *place) error {
+	var keys, recs [][]byte
+	err := guard(func() error {
+		cur := p.items.Cursor()
+		for k, rec := cur.Seek(itemKey(p.c.indexed + 1)); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
+			if it, ok := decodeItem(k, rec); ok && len(it.with) > 0 {
+				key := withKey(string(it.with), it.id)
+				keys, recs = append(keys, key), append(recs, record(key, indexed(string(it.resource))))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	key = withKey(it.With, id)
-	return id, mustChange(w.put(p.items, key, record(key, indexed(it.Resource))))
+	for i := range keys {
+		if err := w.put(p.items, keys[i], recs[i]); err != nil {
+			return err
+		}
+	}
+	p.c.indexed, p.c.tail = p.c.last, 0
+	return nil
 }
 
 // trim removes an owner's oldest items until what is left is what the entry allows, but for the newest.

@@ -53,7 +53,8 @@ func (a *archive) Get(ctx context.Context, owner, id string) (it storage.Item, e
 }
 
 // Page walks from one end of the query's bounds, over the items or, for With, over its index. It visits at most
-// scanPage entries in one read transaction; beyond the page itself it visits only items whose times lag behind their IDs.
+// scanPage entries in one read transaction; beyond the page itself it visits only items whose times lag behind their IDs, and
+// those that are too new for the index.
 func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (storage.Page, error) {
 	var (
 		r      driver.Range
@@ -88,7 +89,7 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 				done = true
 				return nil
 			}
-			done = a.walk(items, owner, &r, out, &damage)
+			done = a.walk(items, owner, c.indexed, &r, out, &damage)
 			return nil
 		})
 		if err != nil {
@@ -98,42 +99,86 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 	return out.Page(int(min(c.count, math.MaxInt))), damage
 }
 
-// walk collects what the next scanPage entries hold, and moves the bound that it comes from; true ends the page.
-func (a *archive) walk(items *bolt.Bucket, owner string, r *driver.Range, out *driver.Collector, damage *error) (done bool) {
-	key := itemKey
-	if r.With != "" {
-		key = func(id uint64) []byte { return withKey(r.With, id) }
-	}
-	var mark []byte
-	if r.Resource != "" {
-		mark = indexed(r.Resource)
-	}
-	w := walker{c: items.Cursor(), prefix: key(0), back: r.Last}
-	w.prefix = w.prefix[:len(w.prefix)-8]
-	for range scanPage {
+// walk collects what the next scanPage entries hold, and moves the bound that it comes from; true ends the page. Up to the ID
+// indexed it finds a With by the index; the few items above are looked through.
+func (a *archive) walk(items *bolt.Bucket, owner string, indexed uint64, r *driver.Range, out *driver.Collector, damage *error) (done bool) {
+	for left := scanPage; left > 0; {
 		if r.Lo > r.Hi {
 			return true
 		}
-		var k, rec []byte
-		if r.Last {
-			k, rec = w.next(append(key(r.Hi), 0)) // before the key's successor
-		} else {
-			k, rec = w.next(key(r.Lo))
-		}
-		if k == nil {
-			return true
-		}
-		id := binary.BigEndian.Uint64(k[len(w.prefix):])
-		if id < r.Lo || id > r.Hi {
-			return true
-		}
-		keep := func(err error) {
-			if *damage == nil {
-				*damage = err
+		s := stretch{lo: r.Lo, hi: r.Hi}
+		if r.With != "" {
+			switch {
+			case r.Last && r.Hi > indexed:
+				s.lo = max(s.lo, indexed+1)
+			case r.Lo <= indexed:
+				s.hi, s.byIndex = min(s.hi, indexed), true
 			}
 		}
+		switch a.collect(items, owner, s, r, out, damage, &left) {
+		case full:
+			return true
+		case all:
+			switch { // what is beyond
+			case r.Last && s.lo > r.Lo:
+				r.Hi = s.lo - 1
+			case !r.Last && s.hi < r.Hi:
+				r.Lo = s.hi + 1
+			default:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stretch is a part of an archive that is read in one way.
+type stretch struct {
+	lo, hi  uint64
+	byIndex bool
+}
+
+type progress uint8
+
+const (
+	some progress = iota // as many entries as are looked at in one transaction
+	all                  // of the stretch
+	full                 // the page is
+)
+
+// collect reads a stretch in the direction of paging, left entries at most.
+func (a *archive) collect(items *bolt.Bucket, owner string, s stretch, r *driver.Range, out *driver.Collector, damage *error, left *int) progress {
+	key := itemKey
+	var mark []byte
+	if s.byIndex {
+		key = func(id uint64) []byte { return withKey(r.With, id) }
+		if r.Resource != "" {
+			mark = indexed(r.Resource)
+		}
+	}
+	w := walker{c: items.Cursor(), prefix: key(0), back: r.Last}
+	w.prefix = w.prefix[:len(w.prefix)-8]
+	keep := func(err error) {
+		if *damage == nil {
+			*damage = err
+		}
+	}
+	for ; *left > 0; *left-- {
+		var k, rec []byte
+		if r.Last {
+			k, rec = w.next(append(key(s.hi), 0)) // before the key's successor
+		} else {
+			k, rec = w.next(key(s.lo))
+		}
+		if k == nil {
+			return all
+		}
+		id := binary.BigEndian.Uint64(k[len(w.prefix):])
+		if id < s.lo || id > s.hi {
+			return all
+		}
 		other := false // by the index, another's Resource
-		if r.With != "" {
+		if s.byIndex {
 			p, ok := payload(k, rec)
 			if !ok {
 				keep(damaged(a.owner(owner), k))
@@ -143,28 +188,26 @@ func (a *archive) walk(items *bolt.Bucket, owner string, r *driver.Range, out *d
 				rec = items.Get(k)
 			}
 		}
-		switch it, ok := decodeItem(k, rec); {
-		case other:
-		case !ok:
-			keep(damaged(a.owner(owner), k))
-		case r.Fits(it.at, string(it.with), string(it.resource)):
-			if !out.Add(it.item()) {
-				return true
+		if !other {
+			switch it, ok := decodeItem(k, rec); {
+			case !ok:
+				keep(damaged(a.owner(owner), k))
+			case r.Fits(it.at, string(it.with), string(it.resource)):
+				if !out.Add(it.item()) {
+					return full
+				}
 			}
 		}
-		if r.Last {
-			if id == 0 {
-				return true
-			}
-			r.Hi = id - 1
-		} else {
-			if id == math.MaxUint64 {
-				return true
-			}
-			r.Lo = id + 1
+		switch {
+		case r.Last && id == 0, !r.Last && id == math.MaxUint64:
+			return full
+		case r.Last:
+			s.hi, r.Hi = id-1, id-1
+		default:
+			s.lo, r.Lo = id+1, id+1
 		}
 	}
-	return false
+	return some
 }
 
 // walker moves a cursor over the keys made of a prefix and an ID.

@@ -47,7 +47,7 @@ func (sm *sample) fill(t testing.TB, s storage.Store) {
 		}))
 	}
 	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-	for i := range 60 {
+	for i := range 3 * (indexTail + 8) { // some in the index of With, some not yet
 		owner := fmt.Sprintf("owner%d", i%3)
 		d := value(rnd.IntN(600))
 		id, err := s.Bucket("mam").Archive("ar").Append(t.Context(), owner, storage.Item{At: at.Add(time.Duration(i) * time.Second), With: "w@x", Data: d})
@@ -343,7 +343,7 @@ func TestDamagedRecord(t *testing.T) {
 		}
 	})
 	t.Run("counters", func(t *testing.T) {
-		good := record(ownerKey("o", 'c'), counters{3, 5*3 + 3 + 3 + 5, 0, 0}.encode())[recordHead:][:16]
+		good := record(ownerKey("o", 'c'), counters{count: 3, bytes: 5*3 + 3 + 3 + 5}.encode())[recordHead:][:16]
 		bad := bytes.Clone(good)
 		bad[7] = 99
 		s := open(t, string(good), string(bad))
@@ -378,6 +378,63 @@ func TestDamagedRecord(t *testing.T) {
 		}
 		check(t, s.Bucket("b").KV("fine").Put(t.Context(), []byte("k"), nil))
 	})
+}
+
+// TestDamagedIndexed is what TestDamagedRecord does to an item and counters, with an index of With that has most of the items.
+func TestDamagedIndexed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s := openAt(t, path, Options{})
+	const items = indexTail + 8
+	var ids []string
+	for i := range items {
+		id, err := s.Bucket("b").Archive("ar").Append(t.Context(), "o", storage.Item{At: time.Unix(int64(i), 0), With: "w@x", Data: fmt.Appendf(nil, "data-%02d", i)})
+		check(t, err)
+		ids = append(ids, id)
+	}
+	check(t, s.Close())
+	whole := read(t, path)
+	damage := func(old, new string) storage.Archive {
+		content := bytes.ReplaceAll(whole, []byte(old), []byte(new))
+		if bytes.Equal(content, whole) {
+			t.Fatalf("%q is not in the file", old)
+		}
+		path := filepath.Join(t.TempDir(), "x.db")
+		check(t, os.WriteFile(path, content, 0o600))
+		return openAt(t, path, Options{}).Bucket("b").Archive("ar")
+	}
+	with := func(ar storage.Archive, want int, wantErr error) {
+		t.Helper()
+		for _, last := range []bool{false, true} {
+			p, err := ar.Page(t.Context(), "o", storage.Query{With: "w@x", Last: last, Max: 1000})
+			if len(p.Items) != want || !errors.Is(err, wantErr) {
+				t.Errorf("Page, last %v: %d items, wanted %d, %v", last, len(p.Items), want, err)
+			}
+		}
+	}
+	for _, i := range []int{5, items - 3} { // in the index, and not yet
+		ar := damage(fmt.Sprintf("data-%02d", i), fmt.Sprintf("dAta-%02d", i))
+		with(ar, items-1, storage.ErrCorrupt)
+		check(t, ar.Remove(t.Context(), "o", ids[i]))
+		with(ar, items-1, nil)
+		for range items { // the index goes on
+			_, err := ar.Append(t.Context(), "o", storage.Item{With: "w@x", Data: []byte("more")})
+			check(t, err)
+		}
+		with(ar, 2*items-1, nil)
+	}
+	good := counters{count: items, bytes: items * 7}.encode()[:16]
+	bad := bytes.Clone(good)
+	bad[7] = 99
+	ar := damage(string(good), string(bad))
+	with(ar, items, nil)
+	if n, size, err := ar.Stat(t.Context(), "o"); n != items || size != items*7 || err != nil {
+		t.Errorf("Stat: %d, %d, %v", n, size, err)
+	}
+	for range items {
+		_, err := ar.Append(t.Context(), "o", storage.Item{With: "w@x", Data: []byte("more")})
+		check(t, err)
+	}
+	with(ar, 2*items, nil)
 }
 
 // TestFreePages damages the list of free pages, which would let the next write destroy what is in use.

@@ -119,7 +119,7 @@ func BenchmarkLarge(b *testing.B) {
 // BenchmarkTalk is 32 conversations at once in a small archive: what the commits themselves cost.
 func BenchmarkTalk(b *testing.B) {
 	ar := openAt(b, filepath.Join(b.TempDir(), "x.db"), Options{}).Bucket("modules", "a.test", "mam").Archive("user")
-	for _, n := range []int{1, 16, 32} {
+	for _, n := range []int{1, 32, 256} {
 		b.Run(fmt.Sprintf("g=%d", n), func(b *testing.B) {
 			from := cpu()
 			at(b, n, func(i int) error {
