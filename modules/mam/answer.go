@@ -175,30 +175,32 @@ func (m *module) pick(ctx context.Context, owner stanza.JID, q *query, s storage
 	return page, nil
 }
 
-// send sends a page's messages to the client that asked (XEP-0313 §4.2).
+// send sends a page's messages to the client that asked (XEP-0313 §4.2). All go out in the same stanza and buffer: who keeps
+// what it is sent copies it.
 func (m *module) send(ctx context.Context, s modules.Session, owner stanza.JID, q *query, items []storage.Item, given []string) error {
 	envelope := stanza.New(stanza.KindMessage, stanza.TypeNone, "", owner, s.JID(), nil)
-	head := append([]byte(nil), "<result xmlns='"+ns+"'"...)
+	st := envelope.Clone()
+	xml := []byte("<result xmlns='" + ns + "'")
 	if q.hasID { // also an empty one
-		head = append(stanza.AppendEscaped(append(head, " queryid='"...), q.id), '\'')
+		xml = append(stanza.AppendEscaped(append(xml, " queryid='"...), q.id), '\'')
 	}
-	head = append(head, " id='"...)
+	xml = append(xml, " id='"...)
+	head := len(xml)
 	for i := range items {
 		at := i
 		if q.flip {
 			at = len(items) - 1 - i
 		}
-		body, ok := forwarded(&items[at])
+		rest, ok := forwarded(&items[at])
 		if !ok {
 			m.h.Log.Error("message in an archive not understood", "account", owner.String())
 			continue
 		}
-		xml := make([]byte, 0, len(head)+len(given[at])+len(body)+128)
-		xml = append(append(append(xml, head...), given[at]...), "'><forwarded xmlns='"+stanza.NSForward+"'>"...)
+		xml = append(append(xml[:head], given[at]...), "'><forwarded xmlns='"+stanza.NSForward+"'>"...)
 		xml = stanza.AppendDelay(xml, stanza.JID{}, items[at].At, "") // XEP-0203
 		xml = append(xml, "<message xmlns='"+stanza.NSClient+"'"...)
-		xml = append(append(xml, body...), "</forwarded></result>"...)
-		st := envelope.Clone()
+		xml = append(append(xml, rest...), "</forwarded></result>"...)
+		*st = *envelope
 		st.Add(xml)
 		if err := s.Send(ctx, st); err != nil {
 			return err
