@@ -28,7 +28,7 @@ var Info = modules.Define(modules.Info{
 	Summary: "all devices of an account see both sides of its conversations",
 	Default: true,
 	XEPs: []modules.XEP{
-		{Number: 280, Version: "1.0.1", Note: "<private/> and <no-copy/> are passed on as they came, as §9 says since 1.0"},
+		{Number: 280, Version: "1.0.1", Note: "private and no-copy are passed on as they came, as §9 says since 1.0"},
 		{Number: 334, Version: "1.0.0", Note: "no-copy"},
 	},
 }, Config{}, func(Config) modules.Module { return &module{} })

@@ -77,6 +77,7 @@ var Info = modules.Define(modules.Info{
 		{Number: 59, Version: "1.0", Note: "for archives: pages, both ways; not by index (§2.4)"},
 		{Number: 297, Version: "1.0"},
 		{Number: 313, Version: "1.1.3", Note: "accounts' archives, extended; messages of rooms to all are in the rooms' archives, not in the accounts'"},
+		{Number: 334, Version: "1.0.0", Note: "store, no-store, no-permanent-store"},
 		{Number: 359, Version: "0.7.0"},
 		{Number: 441, Version: "0.2.0", Note: "not the ad-hoc command (§2.2)"},
 	},

@@ -75,7 +75,7 @@ var core = []modules.Info{
 	{Name: "c2s", RFCs: []string{"RFC 6120 §4 to §8"}, XEPs: []modules.XEP{
 		{Number: 198, Version: "1.6.3"},
 		{Number: 352, Version: "1.0.0"},
-		{Number: 386, Version: "1.1.0", Note: "offline messages are delivered, not dropped: there is no archive to fetch them from"},
+		{Number: 386, Version: "1.1.0", Note: "offline messages that are in no archive are delivered, not dropped"},
 		{Number: 388, Version: "1.0.4"},
 		{Number: 480, Version: "0.2.0", Note: "the tasks of SCRAM; not for SHA-1"},
 	}},
