@@ -72,3 +72,44 @@ func TestBind2Archive(t *testing.T) {
 	want(desk, "m6")
 	want(bob, "received m6", "sent m7")
 }
+
+// TestFederatedArchive: a conversation across servers is in both archives, each with IDs of its own that the other side never
+// sees, and each side's devices have copies.
+func TestFederatedArchive(t *testing.T) {
+	f := federate(t, "", false, true)
+	alice, bob := f.a.Online(t, "alice@a.test/x"), f.b.Online(t, "bob@b.test/y")
+	devices := []*xtest.Client{f.a.Login(t, "alice@a.test/other"), f.b.Login(t, "bob@b.test/other")}
+	for _, c := range devices {
+		c.Send("<iq type='set' id='e'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+		c.Want("<iq type='result' id='e'/>")
+	}
+	alice.Send("<message to='bob@b.test/y' type='chat' id='m1'><body>1</body><stanza-id xmlns='urn:xmpp:sid:0' by='bob@b.test' id='FORGED'/></message>")
+	n := bob.Want("<message from='alice@a.test/x' id='m1'><stanza-id xmlns='urn:xmpp:sid:0' by='bob@b.test' id='*'/></message>")
+	if text := n.String(); strings.Contains(text, "FORGED") || strings.Count(text, "<stanza-id") != 1 {
+		t.Errorf("bob got %s", text)
+	}
+	ids := map[string]string{}
+	for i, kind := range []string{"sent", "received"} {
+		n := devices[i].Want("<message type='chat'><%s xmlns='urn:xmpp:carbons:2'/></message>", kind).Find(kind).Find("message")
+		own := strings.Split(devices[i].JID, "/")[0]
+		for _, c := range n.Children { // what alice says of bob's archive is for bob's server to remove
+			if c.Name.Local == "stanza-id" && c.Attr("by") == own {
+				ids[own] = c.Attr("id")
+			} else if c.Name.Local == "stanza-id" && kind == "received" {
+				t.Errorf("%s: %s", kind, n)
+			}
+		}
+	}
+	if ids["bob@b.test"] != n.Find("stanza-id").Attr("id") || ids["alice@a.test"] == "" {
+		t.Errorf("IDs: %v", ids)
+	}
+	bob.Send("<message to='alice@a.test' type='chat' id='m2'><body>2</body></message>")
+	alice.Want("<message from='bob@b.test/y' id='m2'/>")
+	for _, c := range []*xtest.Client{alice, bob} {
+		own := strings.Split(c.JID, "/")[0]
+		c.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		c.Want("<message><result xmlns='urn:xmpp:mam:2' id='%s'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='alice@a.test/x' to='bob@b.test/y' id='m1'><body>1</body></message></forwarded></result></message>", ids[own])
+		c.Want("<message><result xmlns='urn:xmpp:mam:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='bob@b.test/y' to='alice@a.test' id='m2'><body>2</body></message></forwarded></result></message>")
+		c.Want("<iq type='result' id='q'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>")
+	}
+}

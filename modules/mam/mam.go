@@ -8,6 +8,8 @@
 //   - A message between two accounts of the host is archived for both in one commit, when its recipient's host takes it
 //     (ToBare, ToFull): what that refuses at once, because the recipient blocks the sender or does not exist, is in nobody's
 //     archive, and the sender has the error. All other messages of an account are archived when they leave (Outgoing).
+//   - Messages of one sender are archived and delivered in the order in which they were sent. What two senders send at the same
+//     moment may be delivered in another order than it is archived in: no lock is held while the store is waited for.
 //   - An archive belongs to a localpart. Whoever writes to it looks afterwards whether the account was deleted meanwhile, and
 //     takes it back if so: see graves.
 //   - The IDs that clients see are the storage's, enciphered: see ids.
