@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -47,5 +48,33 @@ func TestStanzaIDs(t *testing.T) {
 	odd := string(AppendStanzaID(nil, MustJID("o\\27brien@a.test"), "<'&"))
 	if odd != "<stanza-id xmlns='urn:xmpp:sid:0' by='o\\27brien@a.test' id='&lt;&apos;&amp;'/>" {
 		t.Error(odd)
+	}
+}
+
+// What is passed on is the stanza as it would be sent, in its own namespace, whatever stands around it.
+func TestAppendForwarded(t *testing.T) {
+	for _, xml := range []string{
+		"<message/>",
+		"<message from='a@b' to='c@d'><body>x</body></message>",
+		"<message xmlns='jabber:client' type='chat'  ><body>x</body><thread/></message>",
+		"<message xmlns=\"jabber:client\"/>",
+		"<message xmlns:p='urn:p' p:a='1'><p:x/><y xmlns='urn:y'/></message>",
+	} {
+		st, err := Parse([]byte(xml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.SetFrom(MustJID("romeo@montague.example/orchard"))
+		st.SetLang("de")
+		st.Add([]byte("<z xmlns='urn:z'/>"))
+		out := st.AppendForwarded([]byte("<before/>"))
+		e, err := ParseElement(out[len("<before/>"):])
+		if err != nil {
+			t.Fatalf("%s: %v: %s", xml, err, out)
+		}
+		want := st.Root()
+		if e.NS != NSForward || e.Name != "forwarded" || len(e.Children) != 1 || !reflect.DeepEqual(e.Children[0], want) {
+			t.Errorf("%s: %s", xml, out)
+		}
 	}
 }
