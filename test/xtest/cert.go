@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -28,6 +29,11 @@ type Issue struct {
 	Names    []string
 	RSA      int // bits; an ECDSA key where 0
 	From, To time.Time
+	Common   string             // common name of the subject
+	Usage    []x509.ExtKeyUsage // serverAuth where empty
+	Self     bool               // signed by itself, not by the authority
+	By       *Pair              // signed by this certificate, whether it may or not
+	Change   func(*x509.Certificate)
 }
 
 // Pair is a certificate with its key, as files hold them.
@@ -85,8 +91,22 @@ func (ca *CA) Issue(t testing.TB, what Issue) *Pair {
 	tmpl := &x509.Certificate{
 		SerialNumber: serial, DNSNames: what.Names, NotBefore: what.From, NotAfter: what.To,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		Subject: pkix.Name{CommonName: what.Common}, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.cert, key.Public(), ca.key)
+	if what.Usage != nil {
+		tmpl.ExtKeyUsage = what.Usage
+	}
+	if what.Change != nil {
+		what.Change(tmpl)
+	}
+	parent, signer := ca.cert, crypto.Signer(ca.key)
+	switch {
+	case what.Self:
+		parent, signer = tmpl, key
+	case what.By != nil:
+		parent, signer = what.By.Leaf, what.By.TLS().PrivateKey.(crypto.Signer)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, key.Public(), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,10 +118,27 @@ func (ca *CA) Issue(t testing.TB, what Issue) *Pair {
 		Crt: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	}
+	if what.By != nil {
+		p.Crt = append(p.Crt, what.By.Crt...)
+	}
 	if p.Leaf, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// TLS is the certificate as crypto/tls takes it.
+func (p *Pair) TLS() *tls.Certificate {
+	c, err := tls.X509KeyPair(p.Crt, p.Key)
+	if err != nil {
+		panic(err) // Issue has made both
+	}
+	return &c
+}
+
+// PEM is the authority's own certificate, for tls.trusted_ca_file.
+func (ca *CA) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 }
 
 // Install puts a certificate where the server looks for that of a host, and returns the two files.

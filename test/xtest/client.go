@@ -22,7 +22,8 @@ type Client struct {
 	S       *Server
 	Conn    net.Conn
 	Host    string
-	Header  *Node // the server's stream header
+	NS      string // the default namespace of patterns, jabber:client where empty
+	Header  *Node  // the server's stream header
 	JID     string
 	pending []*Node
 	dec     *xml.Decoder
@@ -178,7 +179,7 @@ func (c *Client) Want(pattern string, args ...any) *Node {
 	if len(args) > 0 {
 		pattern = fmt.Sprintf(pattern, args...)
 	}
-	want, err := Parse(pattern)
+	want, err := c.Pattern(pattern)
 	if err != nil {
 		c.T.Fatalf("pattern: %v", err)
 	}
@@ -187,6 +188,15 @@ func (c *Client) Want(pattern string, args ...any) *Node {
 		c.T.Fatalf("%s: %s\nwanted %s\ngot    %s", c.Name, why, pattern, got)
 	}
 	return got
+}
+
+// Pattern reads a pattern for Match in the client's namespace.
+func (c *Client) Pattern(text string) (*Node, error) {
+	ns := c.NS
+	if ns == "" {
+		ns = "jabber:client"
+	}
+	return parseIn(ns, text)
 }
 
 // WantEnd fails the test unless the server ends the stream now.

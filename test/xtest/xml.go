@@ -100,8 +100,10 @@ func readNode(d *xml.Decoder, start xml.StartElement) (*Node, error) {
 }
 
 // Parse reads one element; names without a namespace are in jabber:client.
-func Parse(text string) (*Node, error) {
-	d := xml.NewDecoder(strings.NewReader("<w xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" + text + "</w>"))
+func Parse(text string) (*Node, error) { return parseIn("jabber:client", text) }
+
+func parseIn(ns, text string) (*Node, error) {
+	d := xml.NewDecoder(strings.NewReader("<w xmlns='" + ns + "' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams'>" + text + "</w>"))
 	var found *Node
 	for {
 		tok, err := d.Token()
