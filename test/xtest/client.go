@@ -298,11 +298,10 @@ func (c *Client) TLSConfig() *tls.Config {
 // StartTLS negotiates TLS on an open stream and returns the features after it.
 func (c *Client) StartTLS(cfgs ...*tls.Config) *Node {
 	c.T.Helper()
-	cfg := c.TLSConfig()
-	if len(cfgs) > 0 {
-		cfg = cfgs[0]
+	if len(cfgs) == 0 {
+		cfgs = append(cfgs, c.TLSConfig())
 	}
-	c.Handshake(cfg)
+	c.Handshake(cfgs[0])
 	return c.Open()
 }
 

@@ -1,0 +1,230 @@
+package interop
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xmppd/xmppd/test/xtest"
+)
+
+// Addresses of the lab. Each server has one of its own, and the ports that the RFC knows.
+const (
+	dnsAddr   = "127.0.0.53"
+	xmppdAddr = "127.0.1.1"
+)
+
+// Each server of the lab has two hosts: NAME.lab, for which the lab's authority vouches, and self.NAME.lab, for which nobody
+// does. Between hosts of the first kind EXTERNAL is the method, between those of the second dialback.
+func good(name string) string { return name + ".lab" }
+func self(name string) string { return "self." + name + ".lab" }
+
+// lab is a small internet.
+type lab struct {
+	t   *testing.T
+	dir string
+	ca  *xtest.CA
+	dns *program
+}
+
+// program is a running server.
+type program struct {
+	name, addr, dir string
+	log             string // the file
+	ca              *xtest.CA
+	command         func() *exec.Cmd
+	cmd             *exec.Cmd
+	exited          chan struct{}
+}
+
+func newLab(t *testing.T) *lab {
+	l := &lab{t: t, dir: t.TempDir(), ca: xtest.NewCA(t)}
+	l.write("ca.pem", string(l.ca.PEM()))
+	conf := fmt.Sprintf(`user=root
+listen-address=%s
+bind-interfaces
+no-resolv
+no-hosts
+local=/lab/
+pid-file=
+srv-host=_xmpp-server._tcp.void.lab,.,0
+srv-host=_xmpp-server._tcp.silent.lab,xmpp.silent.lab,5269
+address=/xmpp.silent.lab/127.0.9.9
+server=/mute.lab/127.0.9.9
+`, dnsAddr)
+	for name, addr := range map[string]string{"xmppd": xmppdAddr, "prosody": "127.0.2.1", "ejabberd": "127.0.3.1"} {
+		for _, host := range []string{good(name), self(name)} {
+			conf += fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,5269\naddress=/xmpp.%s/%s\n", host, host, host, addr)
+		}
+	}
+	file := l.write("dnsmasq.conf", conf)
+	l.dns = &program{name: "dnsmasq", addr: dnsAddr + ":53", dir: l.dir, log: filepath.Join(l.dir, "dnsmasq.log"), command: func() *exec.Cmd {
+		return exec.Command("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file="+file)
+	}}
+	l.dns.start(t)
+	return l
+}
+
+// write writes a file of the lab.
+func (l *lab) write(name, text string) string {
+	l.t.Helper()
+	file := filepath.Join(l.dir, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+	return file
+}
+
+// certs makes the two certificates of a server, and files of them: HOST.crt, HOST.key and HOST.pem with both.
+func (l *lab) certs(name string) map[string]*xtest.Pair {
+	both := map[string]*xtest.Pair{
+		good(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{good(name)}}),
+		self(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{self(name)}, Self: true}),
+	}
+	for host, p := range both {
+		l.write(host+".crt", string(p.Crt))
+		l.write(host+".key", string(p.Key))
+		l.write(host+".pem", string(p.Crt)+string(p.Key))
+	}
+	return both
+}
+
+// prosody starts Prosody.
+func (l *lab) prosody() *program {
+	l.certs("prosody")
+	var hosts string
+	for _, h := range []string{good("prosody"), self("prosody")} {
+		hosts += fmt.Sprintf("VirtualHost %q\n\tssl = { certificate = %q, key = %q }\n", h, filepath.Join(l.dir, h+".crt"), filepath.Join(l.dir, h+".key"))
+	}
+	dir := filepath.Join(l.dir, "prosody")
+	file := l.write("prosody/prosody.cfg.lua", fmt.Sprintf(`run_as_root = true
+pidfile = "%[1]s/prosody.pid"
+data_path = "%[1]s/data"
+interfaces = { "127.0.2.1" }
+modules_enabled = {
+	"roster", "saslauth", "tls", "dialback", "disco", "ping", "version", "register_ibr", "offline", "presence", "message", "iq", "smacks"
+}
+modules_disabled = { "limits" }
+allow_registration = true
+authentication = "internal_plain"
+s2s_secure_auth = false
+s2s_secure_domains = { %[2]q, %[3]q }
+ssl = { cafile = "%[4]s/ca.pem" }
+log = { debug = "%[1]s/prosody.log" }
+%[5]s`, dir, good("xmppd"), good("ejabberd"), l.dir, hosts))
+	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	p := &program{name: "prosody", addr: "127.0.2.1:5269", dir: dir, log: filepath.Join(dir, "prosody.log"), ca: l.ca, command: func() *exec.Cmd {
+		return exec.Command("prosody", "--config", file, "-F")
+	}}
+	p.start(l.t)
+	return p
+}
+
+// ejabberd starts ejabberd, without a name among Erlang's nodes and so without the processes beside it.
+func (l *lab) ejabberd() *program {
+	l.certs("ejabberd")
+	dir := filepath.Join(l.dir, "ejabberd")
+	file := l.write("ejabberd/ejabberd.yml", fmt.Sprintf(`loglevel: debug
+hosts: [%[2]q, %[3]q]
+certfiles: ["%[1]s/%[2]s.pem", "%[1]s/%[3]s.pem"]
+ca_file: "%[1]s/ca.pem"
+s2s_cafile: "%[1]s/ca.pem"
+listen:
+  - {port: 5222, ip: "127.0.3.1", module: ejabberd_c2s, starttls_required: true}
+  - {port: 5269, ip: "127.0.3.1", module: ejabberd_s2s_in}
+s2s_use_starttls: required
+auth_method: internal
+registration_timeout: infinity
+access_rules: {anyone: {allow: all}}
+modules:
+  mod_disco: {}
+  mod_offline: {access_max_user_messages: infinity}
+  mod_ping: {}
+  mod_register: {access: anyone, ip_access: anyone}
+  mod_roster: {}
+  mod_s2s_dialback: {}
+  mod_version: {}
+`, l.dir, good("ejabberd"), self("ejabberd")))
+	p := &program{name: "ejabberd", addr: "127.0.3.1:5269", dir: dir, log: filepath.Join(dir, "ejabberd.log"), ca: l.ca, command: func() *exec.Cmd {
+		cmd := exec.Command("erl", "-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", `"`+dir+`/db"`, "-s", "ejabberd")
+		cmd.Env = append(os.Environ(), "HOME="+dir, "EJABBERD_CONFIG_PATH="+file, "EJABBERD_LOG_PATH="+filepath.Join(dir, "ejabberd.log"),
+			"ERL_LIBS=/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu", "ERL_CRASH_DUMP_BYTES=0")
+		return cmd
+	}}
+	p.start(l.t)
+	return p
+}
+
+// start starts the program and waits until it listens.
+func (p *program) start(t *testing.T) {
+	t.Helper()
+	p.cmd = p.command()
+	p.cmd.Dir = p.dir
+	var out bytes.Buffer
+	p.cmd.Stdout, p.cmd.Stderr = &out, &out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	p.exited = exited
+	go func(cmd *exec.Cmd) {
+		cmd.Wait()
+		close(exited)
+	}(p.cmd)
+	t.Cleanup(p.kill)
+	for end := time.Now().Add(wait); ; time.Sleep(20 * time.Millisecond) {
+		if nc, err := net.Dial("tcp", p.addr); err == nil {
+			nc.Close()
+			return
+		}
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s\n%s", p.name, out.String(), p.tail())
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not listen on %s\n%s", p.name, p.addr, p.tail())
+		}
+	}
+}
+
+// kill ends the program at once.
+func (p *program) kill() {
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.exited
+}
+
+// pause stops the program as it stands, resume lets it go on.
+func (p *program) pause()  { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGSTOP) }
+func (p *program) resume() { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGCONT) }
+
+// read returns the log from an offset on.
+func (p *program) read(from int) string {
+	b, _ := os.ReadFile(p.log)
+	return string(b[min(from, len(b)):])
+}
+
+func (p *program) tail() string {
+	s := p.read(0)
+	return s[max(0, len(s)-6000):]
+}
+
+// client is somebody at one of the lab's servers.
+func (p *program) client(t *testing.T, user, host string) *xtest.Client {
+	t.Helper()
+	addr, _, _ := strings.Cut(p.addr, ":")
+	return login(t, addr+":5222", user, host)
+}
