@@ -2,8 +2,8 @@ package interop
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"net"
-	"os"
 	"strings"
 	"testing"
 
@@ -18,22 +18,81 @@ func TestFederation(t *testing.T) {
 		return
 	}
 	l := newLab(t)
-	prosody, ejabberd := l.prosody(), l.ejabberd()
-	// The lab itself: other people's servers among themselves.
-	t.Run("prosody with ejabberd", func(t *testing.T) {
-		for method, host := range map[string]func(string) string{"EXTERNAL": good, "dialback": self} {
-			t.Run(method, func(t *testing.T) {
-				alice := prosody.client(t, "alice", host("prosody"))
-				bob := ejabberd.client(t, "bob", host("ejabberd"))
-				befriend(t, alice, bob)
-				if os.Getenv("LABLOG") != "" {
-					t.Log(prosody.read(0))
-					os.WriteFile("/tmp/labx/p.log", []byte(prosody.read(0)), 0o644)
-					os.WriteFile("/tmp/labx/e.log", []byte(ejabberd.read(0)), 0o644)
+	prosody, ejabberd, x := l.prosody(), l.ejabberd(), l.xmppd(t, "")
+	methods := []struct {
+		name string // by which each has to prove who it is
+		host func(string) string
+	}{{"EXTERNAL", good}, {"dialback", self}}
+
+	for _, m := range methods {
+		// The lab itself: other people's servers among themselves.
+		t.Run("prosody with ejabberd by "+m.name, func(t *testing.T) {
+			befriend(t, prosody.client(t, "alice", m.host("prosody")), ejabberd.client(t, "bob", m.host("ejabberd")))
+			wantProof(t, prosody, "in", m.host("ejabberd"), m.host("prosody"), m.name)
+			wantProof(t, ejabberd, "in", m.host("prosody"), m.host("ejabberd"), m.name)
+		})
+		for _, p := range []*program{prosody, ejabberd} {
+			t.Run("xmppd with "+p.name+" by "+m.name, func(t *testing.T) {
+				ours, theirs := m.host("xmppd"), m.host(p.name)
+				x.AddUsers("to-" + p.name + "@" + ours)
+				befriend(t, online(t, x, "to-"+p.name+"@"+ours), p.client(t, "carol", theirs))
+				wantProof(t, p, "in", ours, theirs, m.name)
+				wantProof(t, p, "out", theirs, ours, m.name)
+				for _, direction := range []string{"in", "out"} {
+					if got := proofs(x, direction, ours, theirs); len(got) != 1 || got[0] != m.name {
+						t.Errorf("the %s streams of %s and %s were proved by %q", direction, ours, theirs, got)
+					}
 				}
 			})
+			t.Run(p.name+" comes first by "+m.name, func(t *testing.T) {
+				ours, theirs := m.host("xmppd"), m.host(p.name)
+				x.AddUsers("from-" + p.name + "@" + ours)
+				befriend(t, p.client(t, "dave", theirs), online(t, x, "from-"+p.name+"@"+ours))
+			})
 		}
-	})
+	}
+}
+
+// online logs in at xmppd.
+func online(t *testing.T, x *xtest.Server, bare string) *xtest.Client {
+	t.Helper()
+	c := x.Login(t, bare+"/lab")
+	appear(c)
+	return c
+}
+
+// proofs are the ways in which streams between two hosts were authenticated, by xmppd's log.
+func proofs(x *xtest.Server, direction, host, peer string) (list []string) {
+	for line := range strings.SplitSeq(x.Log(), "\n") {
+		var l struct{ Msg, Direction, Host, Peer, Method, TLS string }
+		if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "server authenticated" && l.Direction == direction && l.Host == host && l.Peer == peer {
+			list = append(list, l.Method)
+		}
+	}
+	return list
+}
+
+// wantProof fails the test unless a peer's log says that streams from one host to the other were proved so, and no other way.
+func wantProof(t *testing.T, p *program, direction, from, to, method string) {
+	t.Helper()
+	log := p.read(0)
+	var external, dialback bool
+	switch {
+	case p.name == "ejabberd":
+		says := func(how string) bool {
+			return strings.Contains(log, "Accepted "+direction+"bound s2s "+how+" authentication "+from+" -> "+to+" ")
+		}
+		external, dialback = says("EXTERNAL"), says("dialback")
+	case direction == "in":
+		external = strings.Contains(log, "Accepting SASL EXTERNAL identity from "+from+"\n")
+		dialback = !external && strings.Contains(log, "connection "+from+"->"+to+" is now authenticated for "+from+"\n")
+	default:
+		external = strings.Contains(log, "SASL EXTERNAL with "+to+" succeeded")
+		dialback = !external && strings.Contains(log, "connection "+from+"->"+to+" is now authenticated for "+to+"\n")
+	}
+	if external != (method == "EXTERNAL") || dialback != (method == "dialback") {
+		t.Errorf("%s's log: from %s to %s EXTERNAL %t, dialback %t, want %s", p.name, from, to, external, dialback, method)
+	}
 }
 
 // login makes an account where there is none yet, and logs in with initial presence.

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -25,6 +26,10 @@ const (
 // does. Between hosts of the first kind EXTERNAL is the method, between those of the second dialback.
 func good(name string) string { return name + ".lab" }
 func self(name string) string { return "self." + name + ".lab" }
+
+// server is a third host of xmppd: its certificate is good for servers, and says nothing of clients, as public authorities
+// have them by now.
+func server(name string) string { return "server." + name + ".lab" }
 
 // lab is a small internet.
 type lab struct {
@@ -60,7 +65,7 @@ address=/xmpp.silent.lab/127.0.9.9
 server=/mute.lab/127.0.9.9
 `, dnsAddr)
 	for name, addr := range map[string]string{"xmppd": xmppdAddr, "prosody": "127.0.2.1", "ejabberd": "127.0.3.1"} {
-		for _, host := range []string{good(name), self(name)} {
+		for _, host := range []string{good(name), self(name), server(name)} {
 			conf += fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,5269\naddress=/xmpp.%s/%s\n", host, host, host, addr)
 		}
 	}
@@ -87,8 +92,9 @@ func (l *lab) write(name, text string) string {
 
 // certs makes the two certificates of a server, and files of them: HOST.crt, HOST.key and HOST.pem with both.
 func (l *lab) certs(name string) map[string]*xtest.Pair {
+	usage := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} // ejabberd and Prosody ask clients for the latter
 	both := map[string]*xtest.Pair{
-		good(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{good(name)}}),
+		good(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{good(name)}, Usage: usage}),
 		self(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{self(name)}, Self: true}),
 	}
 	for host, p := range both {
@@ -97,6 +103,19 @@ func (l *lab) certs(name string) map[string]*xtest.Pair {
 		l.write(host+".pem", string(p.Crt)+string(p.Key))
 	}
 	return both
+}
+
+// xmppd starts the server under test.
+func (l *lab) xmppd(t *testing.T, limits string) *xtest.Server {
+	certs := l.certs("xmppd")
+	third := server("xmppd")
+	certs[third] = l.ca.Issue(t, xtest.Issue{Names: []string{third}})
+	return xtest.New(t, xtest.Options{
+		Hosts: []string{good("xmppd"), self("xmppd"), third}, Certs: certs, CA: l.ca, LogLevel: "info",
+		TLS:    fmt.Sprintf("trusted_ca_file = %q", filepath.Join(l.dir, "ca.pem")),
+		S2S:    fmt.Sprintf("listen = [%q]\ninsecure_domains = [%q, %q]", xmppdAddr+":5269", self("prosody"), self("ejabberd")),
+		Limits: "profile = \"off\"\n" + limits,
+	})
 }
 
 // prosody starts Prosody.
