@@ -22,14 +22,15 @@ const (
 	xmppdAddr = "127.0.1.1"
 )
 
-// Each server of the lab has two hosts: NAME.lab, for which the lab's authority vouches, and self.NAME.lab, for which nobody
-// does. Between hosts of the first kind EXTERNAL is the method, between those of the second dialback.
-func good(name string) string { return name + ".lab" }
-func self(name string) string { return "self." + name + ".lab" }
-
-// server is a third host of xmppd: its certificate is good for servers, and says nothing of clients, as public authorities
-// have them by now.
+// Each server of the lab has four hosts: NAME.lab, for which the lab's authority vouches, self.NAME.lab and bad.NAME.lab, for
+// which nobody does, and server.NAME.lab, whose certificate is good for servers and not for clients, as those of public
+// authorities are by now. xmppd excuses the second kind, and not the third.
+func good(name string) string   { return name + ".lab" }
+func self(name string) string   { return "self." + name + ".lab" }
+func bad(name string) string    { return "bad." + name + ".lab" }
 func server(name string) string { return "server." + name + ".lab" }
+
+func hosts(name string) []string { return []string{good(name), self(name), bad(name), server(name)} }
 
 // lab is a small internet.
 type lab struct {
@@ -65,7 +66,7 @@ address=/xmpp.silent.lab/127.0.9.9
 server=/mute.lab/127.0.9.9
 `, dnsAddr)
 	for name, addr := range map[string]string{"xmppd": xmppdAddr, "prosody": "127.0.2.1", "ejabberd": "127.0.3.1"} {
-		for _, host := range []string{good(name), self(name), server(name)} {
+		for _, host := range hosts(name) {
 			conf += fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,5269\naddress=/xmpp.%s/%s\n", host, host, host, addr)
 		}
 	}
@@ -90,28 +91,27 @@ func (l *lab) write(name, text string) string {
 	return file
 }
 
-// certs makes the two certificates of a server, and files of them: HOST.crt, HOST.key and HOST.pem with both.
+// certs makes the certificates of a server, and files of them: HOST.crt, HOST.key and HOST.pem with both.
 func (l *lab) certs(name string) map[string]*xtest.Pair {
-	usage := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} // ejabberd and Prosody ask clients for the latter
-	both := map[string]*xtest.Pair{
-		good(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{good(name)}, Usage: usage}),
-		self(name): l.ca.Issue(l.t, xtest.Issue{Names: []string{self(name)}, Self: true}),
-	}
-	for host, p := range both {
+	made := map[string]*xtest.Pair{}
+	for _, host := range hosts(name) {
+		what := xtest.Issue{Names: []string{host}, Self: host == self(name) || host == bad(name)}
+		if host == good(name) {
+			what.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+		}
+		p := l.ca.Issue(l.t, what)
+		made[host] = p
 		l.write(host+".crt", string(p.Crt))
 		l.write(host+".key", string(p.Key))
 		l.write(host+".pem", string(p.Crt)+string(p.Key))
 	}
-	return both
+	return made
 }
 
 // xmppd starts the server under test.
 func (l *lab) xmppd(t *testing.T, limits string) *xtest.Server {
-	certs := l.certs("xmppd")
-	third := server("xmppd")
-	certs[third] = l.ca.Issue(t, xtest.Issue{Names: []string{third}})
 	return xtest.New(t, xtest.Options{
-		Hosts: []string{good("xmppd"), self("xmppd"), third}, Certs: certs, CA: l.ca, LogLevel: "info",
+		Hosts: hosts("xmppd"), Certs: l.certs("xmppd"), CA: l.ca, LogLevel: "info",
 		TLS:    fmt.Sprintf("trusted_ca_file = %q", filepath.Join(l.dir, "ca.pem")),
 		S2S:    fmt.Sprintf("listen = [%q]\ninsecure_domains = [%q, %q]", xmppdAddr+":5269", self("prosody"), self("ejabberd")),
 		Limits: "profile = \"off\"\n" + limits,
@@ -121,9 +121,9 @@ func (l *lab) xmppd(t *testing.T, limits string) *xtest.Server {
 // prosody starts Prosody.
 func (l *lab) prosody() *program {
 	l.certs("prosody")
-	var hosts string
-	for _, h := range []string{good("prosody"), self("prosody")} {
-		hosts += fmt.Sprintf("VirtualHost %q\n\tssl = { certificate = %q, key = %q }\n", h, filepath.Join(l.dir, h+".crt"), filepath.Join(l.dir, h+".key"))
+	var virtual string
+	for _, h := range hosts("prosody") {
+		virtual += fmt.Sprintf("VirtualHost %q\n\tssl = { certificate = %q, key = %q }\n", h, filepath.Join(l.dir, h+".crt"), filepath.Join(l.dir, h+".key"))
 	}
 	dir := filepath.Join(l.dir, "prosody")
 	file := l.write("prosody/prosody.cfg.lua", fmt.Sprintf(`run_as_root = true
@@ -140,7 +140,7 @@ s2s_secure_auth = false
 s2s_secure_domains = { %[2]q, %[3]q }
 ssl = { cafile = "%[4]s/ca.pem" }
 log = { debug = "%[1]s/prosody.log" }
-%[5]s`, dir, good("xmppd"), good("ejabberd"), l.dir, hosts))
+%[5]s`, dir, good("xmppd"), good("ejabberd"), l.dir, virtual))
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
 		l.t.Fatal(err)
 	}
@@ -156,8 +156,8 @@ func (l *lab) ejabberd() *program {
 	l.certs("ejabberd")
 	dir := filepath.Join(l.dir, "ejabberd")
 	file := l.write("ejabberd/ejabberd.yml", fmt.Sprintf(`loglevel: debug
-hosts: [%[2]q, %[3]q]
-certfiles: ["%[1]s/%[2]s.pem", "%[1]s/%[3]s.pem"]
+hosts: ["%[2]s"]
+certfiles: ["%[1]s/%[3]s.pem"]
 ca_file: "%[1]s/ca.pem"
 s2s_cafile: "%[1]s/ca.pem"
 listen:
@@ -175,7 +175,7 @@ modules:
   mod_roster: {}
   mod_s2s_dialback: {}
   mod_version: {}
-`, l.dir, good("ejabberd"), self("ejabberd")))
+`, l.dir, strings.Join(hosts("ejabberd"), `", "`), strings.Join(hosts("ejabberd"), `.pem", "`+l.dir+"/")))
 	p := &program{name: "ejabberd", addr: "127.0.3.1:5269", dir: dir, log: filepath.Join(dir, "ejabberd.log"), ca: l.ca, command: func() *exec.Cmd {
 		cmd := exec.Command("erl", "-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", `"`+dir+`/db"`, "-s", "ejabberd")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "EJABBERD_CONFIG_PATH="+file, "EJABBERD_LOG_PATH="+filepath.Join(dir, "ejabberd.log"),
