@@ -34,10 +34,11 @@ func hosts(name string) []string { return []string{good(name), self(name), bad(n
 
 // lab is a small internet.
 type lab struct {
-	t   *testing.T
-	dir string
-	ca  *xtest.CA
-	dns *program
+	t     *testing.T
+	dir   string
+	ca    *xtest.CA
+	roots string // the file of the authority that all trust
+	dns   *program
 }
 
 // program is a running server.
@@ -52,7 +53,7 @@ type program struct {
 
 func newLab(t *testing.T) *lab {
 	l := &lab{t: t, dir: t.TempDir(), ca: xtest.NewCA(t)}
-	l.write("ca.pem", string(l.ca.PEM()))
+	l.roots = l.ca.File(t)
 	conf := fmt.Sprintf(`user=root
 listen-address=%s
 bind-interfaces
@@ -112,7 +113,7 @@ func (l *lab) certs(name string) map[string]*xtest.Pair {
 func (l *lab) xmppd(t *testing.T, limits string) *xtest.Server {
 	return xtest.New(t, xtest.Options{
 		Hosts: hosts("xmppd"), Certs: l.certs("xmppd"), CA: l.ca, LogLevel: "info",
-		TLS:    fmt.Sprintf("trusted_ca_file = %q", filepath.Join(l.dir, "ca.pem")),
+		TLS:    fmt.Sprintf("trusted_ca_file = %q", l.roots),
 		S2S:    fmt.Sprintf("listen = [%q]\ninsecure_domains = [%q, %q]", xmppdAddr+":5269", self("prosody"), self("ejabberd")),
 		Limits: "profile = \"off\"\n" + limits,
 	})
@@ -138,9 +139,9 @@ allow_registration = true
 authentication = "internal_plain"
 s2s_secure_auth = false
 s2s_secure_domains = { %[2]q, %[3]q }
-ssl = { cafile = "%[4]s/ca.pem" }
+ssl = { cafile = %[4]q }
 log = { debug = "%[1]s/prosody.log" }
-%[5]s`, dir, good("xmppd"), good("ejabberd"), l.dir, virtual))
+%[5]s`, dir, good("xmppd"), good("ejabberd"), l.roots, virtual))
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
 		l.t.Fatal(err)
 	}
@@ -158,8 +159,8 @@ func (l *lab) ejabberd() *program {
 	file := l.write("ejabberd/ejabberd.yml", fmt.Sprintf(`loglevel: debug
 hosts: ["%[2]s"]
 certfiles: ["%[1]s/%[3]s.pem"]
-ca_file: "%[1]s/ca.pem"
-s2s_cafile: "%[1]s/ca.pem"
+ca_file: %[4]q
+s2s_cafile: %[4]q
 listen:
   - {port: 5222, ip: "127.0.3.1", module: ejabberd_c2s, starttls_required: true}
   - {port: 5269, ip: "127.0.3.1", module: ejabberd_s2s_in}
@@ -175,7 +176,7 @@ modules:
   mod_roster: {}
   mod_s2s_dialback: {}
   mod_version: {}
-`, l.dir, strings.Join(hosts("ejabberd"), `", "`), strings.Join(hosts("ejabberd"), `.pem", "`+l.dir+"/")))
+`, l.dir, strings.Join(hosts("ejabberd"), `", "`), strings.Join(hosts("ejabberd"), `.pem", "`+l.dir+"/"), l.roots))
 	p := &program{name: "ejabberd", addr: "127.0.3.1:5269", dir: dir, log: filepath.Join(dir, "ejabberd.log"), ca: l.ca, command: func() *exec.Cmd {
 		cmd := exec.Command("erl", "-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", `"`+dir+`/db"`, "-s", "ejabberd")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "EJABBERD_CONFIG_PATH="+file, "EJABBERD_LOG_PATH="+filepath.Join(dir, "ejabberd.log"),

@@ -136,11 +136,6 @@ func (p *Pair) TLS() *tls.Certificate {
 	return &c
 }
 
-// PEM is the authority's own certificate, for tls.trusted_ca_file.
-func (ca *CA) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
-}
-
 // Install puts a certificate where the server looks for that of a host, and returns the two files.
 func (s *Server) Install(host string, p *Pair) (crt, key string) {
 	s.t.Helper()

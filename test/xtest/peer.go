@@ -28,6 +28,7 @@ const (
 type PeerStream struct {
 	*Client
 	From, To string // the domains as the peer's header names them
+	ID       string // of the stream, where the peer is the one who accepts it
 }
 
 // DialPeer connects to the port for servers; from and to are what the stream's header will say.
@@ -38,8 +39,8 @@ func (s *Server) DialPeer(t testing.TB, from, to string) *PeerStream {
 	return &PeerStream{Client: c, From: from, To: to}
 }
 
-// Header sends a stream header with further attributes, each after a space.
-func (p *PeerStream) Header(attrs string) {
+// Greet sends a stream header with further attributes, each after a space.
+func (p *PeerStream) Greet(attrs string) {
 	p.T.Helper()
 	if p.From != "" {
 		attrs += " from='" + p.From + "'"
@@ -54,7 +55,7 @@ func (p *PeerStream) Header(attrs string) {
 // Open sends a stream header and reads the server's and the features.
 func (p *PeerStream) Open() *Node {
 	p.T.Helper()
-	p.Header("")
+	p.Greet("")
 	return p.ReadOpen()
 }
 
@@ -102,6 +103,20 @@ func (p *PeerStream) Dialback() *Node {
 	p.T.Helper()
 	p.Result(p.From, p.To, "key-of-"+p.From)
 	return p.Must()
+}
+
+// Direct connects to the port of direct TLS for servers (XEP-0368), up to the handshake.
+func (s *Server) Direct(t testing.TB, from, to string, cfg *tls.Config) (*PeerStream, error) {
+	t.Helper()
+	c := s.dial(t, s.S2STLS)
+	c.Name, c.Host, c.NS = "peer "+from, to, nsServer
+	tc := tls.Client(c.Conn, cfg)
+	tc.SetDeadline(time.Now().Add(Wait))
+	if err := tc.Handshake(); err != nil {
+		return nil, err
+	}
+	c.use(tc)
+	return &PeerStream{Client: c, From: from, To: to}, nil
 }
 
 // Authenticated connects and is taken for the domain by its certificate.
@@ -295,9 +310,10 @@ func (p *Peer) serve(nc net.Conn) {
 				st.To = "nobody.invalid"
 			}
 			ids++
+			st.ID = fmt.Sprintf("%s-%p-%d", p.Domain, st, ids)
 			st.TrySend(fmt.Sprintf("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "+
-				"xmlns:stream='http://etherx.jabber.org/streams' version='1.0' from='%s' to='%s' id='%s-%p-%d'>"+
-				"<stream:features>%s</stream:features>", p.Domain, st.To, p.Domain, st, ids, p.features(st, secure, how)))
+				"xmlns:stream='http://etherx.jabber.org/streams' version='1.0' from='%s' to='%s' id='%s'>"+
+				"<stream:features>%s</stream:features>", p.Domain, st.To, st.ID, p.features(st, secure, how)))
 		case key == nsTLS+" starttls" && p.o.Cert != nil:
 			st.TrySend("<proceed xmlns='" + nsTLS + "'/>")
 			tc := p.handshake(st.Conn)
