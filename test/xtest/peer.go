@@ -181,12 +181,13 @@ type Peer struct {
 // PeerOptions are how a Peer differs from an honest one.
 type PeerOptions struct {
 	Addr       string           // where it listens, a free port of 127.0.0.1 where empty
-	Cert       *tls.Certificate // what it shows, nil: it has no TLS
-	Roots      *x509.CertPool   // where not nil, EXTERNAL is offered to those whom it vouches for alone
-	Require    bool             // TLS is required
-	NoExternal bool             // offers dialback alone
-	NoDialback bool             // offers EXTERNAL alone
-	Direct     bool             // direct TLS
+	Cert       *tls.Certificate // what it shows
+	NoTLS      bool
+	Roots      *x509.CertPool // where not nil, EXTERNAL is offered to those whom it vouches for alone
+	Require    bool           // TLS is required
+	NoExternal bool           // offers dialback alone
+	NoDialback bool           // offers EXTERNAL alone
+	Direct     bool           // direct TLS
 	ALPN       []string
 	// Verify is the answer to db:verify: its type; "-" is none at all. Nil: valid.
 	Verify func(n *Node) string
@@ -311,10 +312,13 @@ func (p *Peer) serve(nc net.Conn) {
 			}
 			ids++
 			st.ID = fmt.Sprintf("%s-%p-%d", p.Domain, st, ids)
-			st.TrySend(fmt.Sprintf("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "+
-				"xmlns:stream='http://etherx.jabber.org/streams' version='1.0' from='%s' to='%s' id='%s'>"+
-				"<stream:features>%s</stream:features>", p.Domain, st.To, st.ID, p.features(st, secure, how)))
-		case key == nsTLS+" starttls" && p.o.Cert != nil:
+			db := " xmlns:db='jabber:server:dialback'"
+			if p.o.NoDialback {
+				db = ""
+			}
+			st.TrySend(fmt.Sprintf("<?xml version='1.0'?><stream:stream xmlns='jabber:server'%s xmlns:stream='http://etherx.jabber.org/streams' "+
+				"version='1.0' from='%s' to='%s' id='%s'><stream:features>%s</stream:features>", db, p.Domain, st.To, st.ID, p.features(st, secure, how)))
+		case key == nsTLS+" starttls" && !p.o.NoTLS:
 			st.TrySend("<proceed xmlns='" + nsTLS + "'/>")
 			tc := p.handshake(st.Conn)
 			if tc == nil {
@@ -350,7 +354,7 @@ func (p *Peer) serve(nc net.Conn) {
 
 func (p *Peer) features(st *PeerStream, secure bool, how string) string {
 	var f string
-	if p.o.Cert != nil && !secure {
+	if !p.o.NoTLS && !secure {
 		f += "<starttls xmlns='" + nsTLS + "'>"
 		if p.o.Require {
 			f += "<required/>"
