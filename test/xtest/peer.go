@@ -31,10 +31,11 @@ type PeerStream struct {
 	ID       string // of the stream, where the peer is the one who accepts it
 }
 
-// DialPeer connects to the port for servers; from and to are what the stream's header will say.
-func (s *Server) DialPeer(t testing.TB, from, to string) *PeerStream {
+// DialPeer connects to the port for servers, from a loopback address if one is given; from and to are what the stream's
+// header will say.
+func (s *Server) DialPeer(t testing.TB, from, to string, addr ...string) *PeerStream {
 	t.Helper()
-	c := s.dial(t, s.S2S)
+	c := s.dial(t, s.S2S, addr...)
 	c.Name, c.Host, c.NS = "peer "+from, to, nsServer
 	return &PeerStream{Client: c, From: from, To: to}
 }
