@@ -76,6 +76,7 @@ server=/mute.lab/127.0.9.9
 		return exec.Command("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file="+file)
 	}}
 	l.dns.start(t)
+	t.Cleanup(l.dns.kill)
 	return l
 }
 
@@ -149,6 +150,7 @@ log = { debug = "%[1]s/prosody.log" }
 		return exec.Command("prosody", "--config", file, "-F")
 	}}
 	p.start(l.t)
+	l.t.Cleanup(p.kill)
 	return p
 }
 
@@ -184,6 +186,7 @@ modules:
 		return cmd
 	}}
 	p.start(l.t)
+	l.t.Cleanup(p.kill)
 	return p
 }
 
@@ -204,7 +207,6 @@ func (p *program) start(t *testing.T) {
 		cmd.Wait()
 		close(exited)
 	}(p.cmd)
-	t.Cleanup(p.kill)
 	for end := time.Now().Add(wait); ; time.Sleep(20 * time.Millisecond) {
 		if nc, err := net.Dial("tcp", p.addr); err == nil {
 			nc.Close()
