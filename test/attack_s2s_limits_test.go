@@ -167,6 +167,40 @@ auth_tries = 4
 		p.Hangup()
 	})
 
+	g.run(t, "H05 servers that are gone at each step", func(t *testing.T) {
+		steps := []func(*xtest.PeerStream){
+			func(*xtest.PeerStream) {},
+			func(p *xtest.PeerStream) { p.Send("<stream:str") },
+			func(p *xtest.PeerStream) { p.Open() },
+			func(p *xtest.PeerStream) { p.Open(); p.Send("<starttls xmlns='%s'/>", tlsNS) },
+			func(p *xtest.PeerStream) { p.Secure(good) },
+			func(p *xtest.PeerStream) { p.Secure(good); p.External("b.test") },
+			func(p *xtest.PeerStream) {
+				p.Secure(good)
+				p.External("b.test")
+				p.Open()
+				p.Send("<enable xmlns='urn:xmpp:sm:3'/>")
+			},
+			func(p *xtest.PeerStream) { p.Secure(good); p.Result("b.test", "a.test", "key") },
+			func(p *xtest.PeerStream) { p.Secure(nil); p.Result("nobody.test", "open.test", "key") },
+		}
+		files := 0
+		for round := range 40 {
+			if round == 3 {
+				files = g.FDs(t)
+			}
+			for i, step := range steps {
+				p := g.DialPeer(t, "b.test", []string{"a.test", "open.test"}[i/8])
+				step(p)
+				if round%2 == 0 {
+					p.TrySend("</stream:stream>")
+				}
+				p.Conn.Close()
+			}
+		}
+		g.FewerFDs(t, files+5)
+	})
+
 	g.run(t, "S16 a thousand domains on one stream", func(t *testing.T) {
 		stalled := xtest.NewPeer(t, "stalled.test", xtest.PeerOptions{Raw: func(nc net.Conn) { io.Copy(io.Discard, nc) }})
 		const domains = 1000
@@ -298,6 +332,57 @@ auth_tries = 4
 			}
 		}
 		c.Quiet()
+	})
+}
+
+// TestAttackPeersDefaults is about limits that the other tests have lifted.
+func TestAttackPeersDefaults(t *testing.T) {
+	ca := xtest.NewCA(t)
+	g := &peerTarget{ca: ca, Target: xtest.NewTarget(t, xtest.Options{
+		Hosts: []string{"a.test"}, Certs: map[string]*xtest.Pair{"a.test": ca.Issue(t, xtest.Issue{Names: []string{"a.test"}})}, CA: ca,
+		TLS: fmt.Sprintf("trusted_ca_file = %q", ca.File(t)), S2S: "listen = ['127.0.0.1:0']",
+		Limits: "connections_per_address = 10\nrate_s2s = '512kB'\nburst_s2s = '1MiB'",
+	})}
+	good := g.cert(t, "b.test")
+	g.Run(t, "S04 one name after the other", func(t *testing.T) {
+		p := g.DialPeer(t, "b.test", "a.test", "127.0.0.3")
+		p.Secure(good)
+		for range 4 {
+			p.Send("<auth xmlns='%s' mechanism='EXTERNAL'>%s</auth>", saslNS, xtest.B64("c.test"))
+			p.Want("<failure xmlns='%s'><invalid-authzid/></failure>", saslNS)
+		}
+		p.WantStreamError("policy-violation")
+	})
+	g.Run(t, "R09 connections of one address to the port for servers", func(t *testing.T) {
+		served := 0
+		for range 30 {
+			p := g.DialPeer(t, "b.test", "a.test", "127.0.0.3")
+			p.TrySend(strings.Replace(peerHeader, "open.test", "a.test", 1))
+			if n, err := p.Next(); err == nil && n.Name.Local == "stream" {
+				served++
+			}
+		}
+		if served != 10 {
+			t.Errorf("%d are served", served)
+		}
+		g.DialPeer(t, "b.test", "a.test", "127.0.0.4").Open()
+	})
+	g.Run(t, "R07 rate of another server", func(t *testing.T) {
+		p := g.Authenticated(t, "b.test", "a.test", good)
+		const size, messages = 100 << 10, 22 // 2.2 MB, of which one may come at once
+		go func() {
+			for range messages {
+				p.TrySend("<message from='eve@b.test' to='bob@a.test/desk' type='chat' id='r'><body>" + strings.Repeat("x", size) + "</body></message>")
+			}
+		}()
+		began := time.Now()
+		for range messages {
+			g.Victim.Want("<message id='r'/>")
+			g.Bystander.Barrier()
+		}
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("%v for 2.2 MB, where a MiB may come at once and 512 kB a second", took)
+		}
 	})
 }
 
