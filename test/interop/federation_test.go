@@ -14,8 +14,8 @@ import (
 	"github.com/xmppd/xmppd/test/xtest"
 )
 
-// TestFederation has Prosody, ejabberd and xmppd meet, in a small internet of their own.
-func TestFederation(t *testing.T) {
+// TestFederationLab has Prosody, ejabberd and xmppd meet, in a small internet of their own.
+func TestFederationLab(t *testing.T) {
 	if !apart(t) {
 		return
 	}
