@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,9 @@ func TestFederationLab(t *testing.T) {
 	}
 	l := newLab(t)
 	prosody, ejabberd, x := l.prosody(), l.ejabberd(), l.xmppd(t, "")
+	if os.Getenv("LABLOG") != "" {
+		defer func() { fmt.Println(x.Log()); fmt.Println(prosody.read(0)); fmt.Println(ejabberd.read(0)) }()
+	}
 	// By what each of two hosts has to prove to the other who it is.
 	type meeting struct {
 		kind         string
@@ -32,6 +36,7 @@ func TestFederationLab(t *testing.T) {
 		{"two without", self, self, "dialback", "dialback"},
 		{"ours with one", good, self, "EXTERNAL", "dialback"},
 		{"theirs with one", self, good, "dialback", "EXTERNAL"},
+		{"direct TLS", direct, direct, "EXTERNAL", "EXTERNAL"},
 		{"certificates of servers alone", server, server, "", "EXTERNAL"},
 	} {
 		// The lab itself: other people's servers among themselves.
@@ -66,6 +71,22 @@ func TestFederationLab(t *testing.T) {
 			})
 		}
 	}
+	t.Run("prosody, one stream for both ways", func(t *testing.T) {
+		carol := prosody.client(t, "carol", bidi("prosody"))
+		for host, opened := range map[string]string{good("xmppd"): "out", server("xmppd"): "in"} {
+			alice := online(t, x, "bidi", host)
+			if opened == "out" {
+				befriend(t, alice, carol)
+			} else {
+				befriend(t, carol, alice)
+			}
+			for _, direction := range []string{"in", "out"} {
+				if got := len(proofs(x, direction, host, bidi("prosody"))); got != map[bool]int{true: 1}[direction == opened] {
+					t.Errorf("%s and %s have %d %s streams", host, bidi("prosody"), got, direction)
+				}
+			}
+		}
+	})
 	for _, p := range []*program{prosody, ejabberd} {
 		t.Run(p.name+", refused", func(t *testing.T) {
 			ours, theirs := good("xmppd"), bad(p.name)

@@ -22,15 +22,17 @@ const (
 	xmppdAddr = "127.0.1.1"
 )
 
-// Each server of the lab has four hosts: NAME.lab, for which the lab's authority vouches, self.NAME.lab and bad.NAME.lab, for
-// which nobody does, and server.NAME.lab, whose certificate is good for servers and not for clients, as those of public
-// authorities are by now. xmppd excuses the second kind, and not the third.
-func good(name string) string   { return name + ".lab" }
-func self(name string) string   { return "self." + name + ".lab" }
-func bad(name string) string    { return "bad." + name + ".lab" }
-func server(name string) string { return "server." + name + ".lab" }
+// The hosts of a server of the lab. xmppd excuses those of the second kind for their certificate, and not those of the third.
+func good(name string) string   { return name + ".lab" }             // the lab's authority vouches for it
+func self(name string) string   { return "self." + name + ".lab" }   // nobody vouches for it
+func bad(name string) string    { return "bad." + name + ".lab" }    // nor for this one
+func server(name string) string { return "server." + name + ".lab" } // vouched for as a server and not as a client, as public authorities do by now
+func direct(name string) string { return "direct." + name + ".lab" } // found by direct TLS alone (XEP-0368)
+func bidi(name string) string   { return "bidi." + name + ".lab" }   // of Prosody's: has streams for both ways (XEP-0288)
 
-func hosts(name string) []string { return []string{good(name), self(name), bad(name), server(name)} }
+func hosts(name string) []string {
+	return []string{good(name), self(name), bad(name), server(name), direct(name), bidi(name)}
+}
 
 // lab is a small internet.
 type lab struct {
@@ -68,7 +70,11 @@ server=/mute.lab/127.0.9.9
 `, dnsAddr)
 	for name, addr := range map[string]string{"xmppd": xmppdAddr, "prosody": "127.0.2.1", "ejabberd": "127.0.3.1"} {
 		for _, host := range hosts(name) {
-			conf += fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,5269\naddress=/xmpp.%s/%s\n", host, host, host, addr)
+			service, port := "xmpp", 5269
+			if host == direct(name) {
+				service, port = "xmpps", 5270
+			}
+			conf += fmt.Sprintf("srv-host=_%s-server._tcp.%s,xmpp.%s,%d\naddress=/xmpp.%s/%s\n", service, host, host, port, host, addr)
 		}
 	}
 	file := l.write("dnsmasq.conf", conf)
@@ -98,7 +104,7 @@ func (l *lab) certs(name string) map[string]*xtest.Pair {
 	made := map[string]*xtest.Pair{}
 	for _, host := range hosts(name) {
 		what := xtest.Issue{Names: []string{host}, Self: host == self(name) || host == bad(name)}
-		if host == good(name) {
+		if host != server(name) {
 			what.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 		}
 		p := l.ca.Issue(l.t, what)
@@ -115,7 +121,7 @@ func (l *lab) xmppd(t *testing.T, limits string) *xtest.Server {
 	return xtest.New(t, xtest.Options{
 		Hosts: hosts("xmppd"), Certs: l.certs("xmppd"), CA: l.ca, LogLevel: "info",
 		TLS:    fmt.Sprintf("trusted_ca_file = %q", l.roots),
-		S2S:    fmt.Sprintf("listen = [%q]\ninsecure_domains = [%q, %q]", xmppdAddr+":5269", self("prosody"), self("ejabberd")),
+		S2S:    fmt.Sprintf("listen = [%q]\nlisten_tls = [%q]\ninsecure_domains = [%q, %q]", xmppdAddr+":5269", xmppdAddr+":5270", self("prosody"), self("ejabberd")),
 		Limits: "profile = \"off\"\n" + limits,
 	})
 }
@@ -125,13 +131,17 @@ func (l *lab) prosody() *program {
 	l.certs("prosody")
 	var virtual string
 	for _, h := range hosts("prosody") {
-		virtual += fmt.Sprintf("VirtualHost %q\n\tssl = { certificate = %q, key = %q }\n", h, filepath.Join(l.dir, h+".crt"), filepath.Join(l.dir, h+".key"))
+		virtual += fmt.Sprintf("VirtualHost %q\n", h)
+		if h == bidi("prosody") {
+			virtual += "\tmodules_enabled = { \"s2s_bidi\" }\n"
+		}
 	}
 	dir := filepath.Join(l.dir, "prosody")
 	file := l.write("prosody/prosody.cfg.lua", fmt.Sprintf(`run_as_root = true
 pidfile = "%[1]s/prosody.pid"
 data_path = "%[1]s/data"
 interfaces = { "127.0.2.1" }
+s2s_direct_tls_ports = { 5270 }
 modules_enabled = {
 	"roster", "saslauth", "tls", "dialback", "disco", "ping", "version", "register_ibr", "offline", "presence", "message", "iq", "smacks"
 }
@@ -141,8 +151,9 @@ authentication = "internal_plain"
 s2s_secure_auth = false
 s2s_secure_domains = { %[2]q, %[3]q }
 ssl = { cafile = %[4]q }
+certificates = %[6]q
 log = { debug = "%[1]s/prosody.log" }
-%[5]s`, dir, good("xmppd"), good("ejabberd"), l.roots, virtual))
+%[5]s`, dir, good("xmppd"), good("ejabberd"), l.roots, virtual, l.dir))
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
 		l.t.Fatal(err)
 	}
@@ -166,6 +177,7 @@ s2s_cafile: %[4]q
 listen:
   - {port: 5222, ip: "127.0.3.1", module: ejabberd_c2s, starttls_required: true}
   - {port: 5269, ip: "127.0.3.1", module: ejabberd_s2s_in}
+  - {port: 5270, ip: "127.0.3.1", module: ejabberd_s2s_in, tls: true}
 s2s_use_starttls: required
 auth_method: internal
 registration_timeout: infinity
