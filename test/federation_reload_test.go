@@ -3,6 +3,8 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -114,4 +116,47 @@ func TestFederationReload(t *testing.T) {
 	reconfigure(t, g.Target, "host_policy = [{host = 'w.test', policy = 'deny'}, {host = 'c.test', policy = 'deny'}, ", "host_policy = [")
 	again := g.Authenticated(t, "c.test", "a.test", g.cert(t, "c.test"))
 	arrives(t, again, "eve@c.test", "bob@a.test/desk", g.Victim, "eve@c.test")
+}
+
+// TestFederationStop: at SIGTERM what waits for another server goes back to who sent it, before he is sent home, and servers
+// that are connected are told.
+func TestFederationStop(t *testing.T) {
+	g := newPeerTarget(t, "")
+	told := make(chan string, 10)
+	there := g.peer(t, "there.test", xtest.PeerOptions{On: func(st *xtest.PeerStream, n *xtest.Node) bool {
+		if n.Name.Local == "error" {
+			told <- n.Children[0].Name.Local
+		}
+		return false
+	}})
+	stalled := xtest.NewPeer(t, "stalled.test", xtest.PeerOptions{Raw: func(nc net.Conn) { io.Copy(io.Discard, nc) }})
+	g.locate("stalled.test", stalled.Addr)
+	alice := g.Login(t, "alice@a.test/x")
+	alice.Send("<message to='eve@there.test' type='chat'><body>x</body></message>")
+	there.Message(t)
+	in := g.Authenticated(t, "there.test", "a.test", g.cert(t, "there.test"))
+	for i := range 3 {
+		alice.Send("<message to='eve@stalled.test' type='chat' id='%d'><body>x</body></message>", i)
+	}
+	alice.Send("<message to='eve@there.test' type='chat'><body>last</body></message>")
+	alice.Barrier()
+	stopped := make(chan error)
+	go func() { stopped <- g.Stop() }()
+	for i := range 3 {
+		alice.Want("<message type='error' id='%d' from='eve@stalled.test'><error><remote-server-timeout xmlns='%s'/></error></message>", i, stanzasNS)
+	}
+	alice.WantStreamError("system-shutdown")
+	g.Victim.Conn.Close()
+	g.Bystander.Conn.Close()
+	g.alice.Conn.Close()
+	if _, body := there.Message(t); body != "last" {
+		t.Errorf("got %q", body)
+	}
+	in.WantStreamError("system-shutdown")
+	if got := <-told; got != "system-shutdown" {
+		t.Errorf("who was connected to is told %s", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
 }
