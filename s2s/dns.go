@@ -16,9 +16,9 @@ import (
 
 // The bounds on what strangers make us look up, and on what their DNS may answer.
 const (
-	maxRecords    = 16 // SRV records of one service
-	maxAddresses  = 16 // addresses of one name
-	maxLookups    = 64 // at the same time
+	maxRecords    = 16   // SRV records of one service
+	maxAddresses  = 16   // addresses of one name
+	maxLookups    = 1024 // at the same time: enough for all that maxOpening and maxVerifying let begin
 	maxCached     = 1024
 	lookupTime    = 10 * time.Second
 	keepAnswer    = time.Minute      // a record's own time to live is not known here, and hardly ever shorter

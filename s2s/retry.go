@@ -17,18 +17,59 @@ func (r *route) stopTimer() {
 // open begins to open a stream. Under mu.
 func (r *route) open() {
 	r.stopTimer()
-	if !r.srv.track() {
-		return
+	if r.line(r.opener) {
+		r.dialing, r.begun = true, false
 	}
-	r.dialing = true
-	go r.dial()
 }
 
-// dial opens a stream, whatever comes of it.
-func (r *route) dial() {
+// maxWaiters is how many wait in line for one route: whoever's turn comes first, it is for all.
+const maxWaiters = 8
+
+// line has a stream opened when it is who's turn; false: the server is stopping. Under mu.
+func (r *route) line(who stanza.JID) bool {
+	if !r.srv.track() {
+		return false
+	}
+	r.waiters++
+	go r.dial(who)
+	return true
+}
+
+// turn waits for who's turn. It returns nil where the turn does not matter any more.
+func (r *route) turn(who stanza.JID) (leave func()) {
+	s := r.srv
+	ctx, cancel := s.within(s.openTime())
+	leave, ok := s.opening.take(ctx, who)
+	cancel()
+	r.mu.Lock()
+	r.waiters--
+	over := r.begun || !r.dialing
+	if ok && !over {
+		r.begun = true
+	}
+	last := r.waiters == 0
+	r.mu.Unlock()
+	switch {
+	case ok && !over:
+		return leave
+	case ok:
+		leave()
+	case !over && last:
+		r.failed(fail("too many streams are being opened", errTimedOut))
+	}
+	return nil
+}
+
+// dial opens a stream when it is who's turn, whatever comes of it.
+func (r *route) dial(who stanza.JID) {
 	s := r.srv
 	defer s.wg.Done()
+	leave := r.turn(who)
+	if leave == nil {
+		return
+	}
 	l, err := r.dialLink()
+	leave()
 	if err != nil {
 		r.failed(err)
 		return

@@ -69,7 +69,10 @@ type route struct {
 	gone    bool // forgotten: there may be another one
 	link    *link
 	dialing bool
-	waiting bool // for the link to take more
+	begun   bool       // while dialing: it is somebody's turn (turns.go), a connection is being made
+	waiters int        // who wait for their turn to make it
+	opener  stanza.JID // whose stanza was the first to want it
+	waiting bool       // for the link to take more
 	queue   []item
 	up      time.Time // when the last link came up
 	fails   int       // in a row
@@ -140,10 +143,12 @@ func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (boo
 	switch {
 	case r.link != nil:
 		r.pump(ctx)
-	case !r.dialing && r.timer == nil:
+	case !r.dialing && r.timer == nil,
+		!r.dialing && len(r.queue) == 1: // the memory of failures is over what it was for
+		r.opener = st.From().Bare()
 		r.open()
-	case !r.dialing && len(r.queue) == 1: // the memory of failures is over what it was for
-		r.open()
+	case r.dialing && !r.begun && r.waiters < maxWaiters && st.From().Bare() != r.opener:
+		r.line(st.From().Bare()) // who has taken all his turns does not hold others up
 	}
 	return true, nil
 }
