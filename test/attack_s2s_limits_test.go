@@ -303,6 +303,36 @@ auth_tries = 4
 		}
 	})
 
+	g.Run(t, "R15 one user who writes to hundreds of domains that do not answer", func(t *testing.T) {
+		popular, rare := g.peer(t, "popular.test", xtest.PeerOptions{}), g.peer(t, "rare.test", xtest.PeerOptions{})
+		c := g.Login(t, "mallory@a.test/many")
+		before := g.FDs(t)
+		const domains = 300
+		for i := range domains {
+			d := fmt.Sprintf("mute%d.test", i)
+			for _, name := range []string{"_xmpp-server._tcp." + d, "_xmpps-server._tcp." + d, d} {
+				g.dns.Fail(name, xtest.Silent)
+			}
+			c.Send("<message to='eve@%s' type='chat' id='m'><body>x</body></message>", d)
+		}
+		c.Send("<message to='eve@popular.test' type='chat'><body>x</body></message>") // and has others wait behind it
+		c.Barrier()
+		began := time.Now()
+		for _, p := range []*xtest.Peer{popular, rare} {
+			g.Victim.Send("<message to='eve@%s' type='chat'><body>from bob</body></message>", p.Domain)
+		}
+		for _, p := range []*xtest.Peer{popular, rare} {
+			for body := ""; body != "from bob"; {
+				_, body = p.Message(t)
+			}
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("others wait %v", took)
+		}
+		if n := g.FDs(t) - before; n > 4*64 {
+			t.Errorf("%d files are open for 64 look-ups", n)
+		}
+	})
 	g.Run(t, "S20 queue to a dead domain", func(t *testing.T) {
 		dead := g.peer(t, "dead.test", xtest.PeerOptions{Raw: func(nc net.Conn) { io.Copy(io.Discard, nc) }})
 		c := g.Login(t, "alice@a.test/dead")
