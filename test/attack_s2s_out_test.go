@@ -98,6 +98,14 @@ func TestAttackPeersOut(t *testing.T) {
 		"certificate made by itself": func(d string) (xtest.PeerOptions, string) {
 			return xtest.PeerOptions{Cert: issue(xtest.Issue{Names: []string{d}, Self: true})}, "stream starttls"
 		},
+		"TLS 1.1": func(string) (xtest.PeerOptions, string) {
+			return xtest.PeerOptions{TLS: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }}, "stream starttls"
+		},
+		"RSA key exchange": func(d string) (xtest.PeerOptions, string) {
+			return xtest.PeerOptions{Cert: issue(xtest.Issue{Names: []string{d}, RSA: 2048}), TLS: func(c *tls.Config) {
+				c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
+			}}, "stream starttls"
+		},
 		"expired certificate": func(d string) (xtest.PeerOptions, string) {
 			return xtest.PeerOptions{Cert: issue(xtest.Issue{Names: []string{d}, From: time.Now().Add(-48 * time.Hour), To: time.Now().Add(-time.Hour)})}, "stream starttls"
 		},

@@ -452,6 +452,7 @@ func TestAttackPeers(t *testing.T) {
 
 	shunned(t, g)
 	peersTLS(t, g, good)
+	attackPeersSM(t, g, good)
 }
 
 // shunned is about domains that the policy forbids.

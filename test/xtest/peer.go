@@ -192,6 +192,7 @@ type PeerOptions struct {
 	ALPN       []string
 	// Verify is the answer to db:verify: its type; "-" is none at all. Nil: valid.
 	Verify func(n *Node) string
+	TLS    func(*tls.Config)
 	// Raw takes over a connection, before a byte is read.
 	Raw func(nc net.Conn)
 	// Features takes over the features' content.
@@ -392,7 +393,11 @@ func (p *Peer) trusts(st *PeerStream) bool {
 }
 
 func (p *Peer) handshake(nc net.Conn) *tls.Conn {
-	tc := tls.Server(nc, &tls.Config{Certificates: []tls.Certificate{*p.o.Cert}, ClientAuth: tls.RequestClientCert, NextProtos: p.o.ALPN})
+	cfg := &tls.Config{Certificates: []tls.Certificate{*p.o.Cert}, ClientAuth: tls.RequestClientCert, NextProtos: p.o.ALPN}
+	if p.o.TLS != nil {
+		p.o.TLS(cfg)
+	}
+	tc := tls.Server(nc, cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), Wait)
 	defer cancel()
 	if tc.HandshakeContext(ctx) != nil {
