@@ -69,7 +69,7 @@ type engine struct {
 	gate      accept.Gate[*link] // links that others opened
 	turns     accept.Turns       // for handshakes that others began
 	verifying verifications      // dialback keys that are being verified
-	opening   *turns             // for streams that we open
+	opening   *openTurns         // for streams that we open
 	seq       atomic.Uint64      // of link ids
 	panics    atomic.Uint64
 	routes    routes
@@ -93,7 +93,7 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{engine{
-		o: o, log: o.Log, turns: accept.NewTurns(), opening: newTurns(maxOpening, mostOpening),
+		o: o, log: o.Log, turns: accept.NewTurns(), opening: newOpenTurns(maxOpening, mostOpening),
 		secret: secret.NewKey(o.Secret("dialback")), listeners: map[net.Listener]struct{}{}, links: map[*link]struct{}{},
 		back: map[pair]*link{}, streams: map[string]int{},
 	}}

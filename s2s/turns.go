@@ -14,8 +14,8 @@ const (
 	mostOpening = 64 // for one local account
 )
 
-// turns are given to those whose stanzas have streams opened.
-type turns struct {
+// openTurns are given to those whose stanzas have streams opened.
+type openTurns struct {
 	all  chan struct{}
 	most int
 
@@ -29,12 +29,12 @@ type share struct {
 	users int // that have a turn or wait for one
 }
 
-func newTurns(all, most int) *turns {
-	return &turns{all: make(chan struct{}, all), most: most, of: map[stanza.JID]*share{}}
+func newOpenTurns(all, most int) *openTurns {
+	return &openTurns{all: make(chan struct{}, all), most: most, of: map[stanza.JID]*share{}}
 }
 
 // take waits for a turn. It returns how to give it back, or false when ctx has ended before.
-func (t *turns) take(ctx context.Context, who stanza.JID) (leave func(), ok bool) {
+func (t *openTurns) take(ctx context.Context, who stanza.JID) (leave func(), ok bool) {
 	t.mu.Lock()
 	a := t.of[who]
 	if a == nil {

@@ -13,7 +13,7 @@ import (
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		alice, bob, carol := stanza.MustJID("alice@a.test"), stanza.MustJID("bob@a.test"), stanza.MustJID("carol@a.test")
-		turns := newTurns(3, 2)
+		turns := newOpenTurns(3, 2)
 		take := func(who stanza.JID) (func(), bool) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()

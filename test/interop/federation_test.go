@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -22,9 +21,6 @@ func TestFederationLab(t *testing.T) {
 	}
 	l := newLab(t)
 	prosody, ejabberd, x := l.prosody(), l.ejabberd(), l.xmppd(t, "")
-	if os.Getenv("LABLOG") != "" {
-		defer func() { fmt.Println(x.Log()); fmt.Println(prosody.read(0)); fmt.Println(ejabberd.read(0)) }()
-	}
 	// By what each of two hosts has to prove to the other who it is.
 	type meeting struct {
 		kind         string
@@ -125,7 +121,7 @@ func proofs(x *xtest.Server, direction, host, peer string) (list []string) {
 // wantProof fails the test unless a peer's log says that streams from one host to the other were proved so, and no other way.
 func wantProof(t *testing.T, p *program, direction, from, to, method string) {
 	t.Helper()
-	log := p.read(0)
+	log := p.read()
 	var external, dialback bool
 	switch {
 	case p.name == "ejabberd":

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +50,8 @@ func apart(t *testing.T) bool {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL,
 	}
+	runtime.LockOSThread() // whose end would be the parent's for Pdeathsig
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		skip("no namespaces for the lab, it takes root: %v", err)
 	}

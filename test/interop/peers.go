@@ -47,7 +47,6 @@ type lab struct {
 type program struct {
 	name, addr, dir string
 	log             string // the file
-	ca              *xtest.CA
 	command         func() *exec.Cmd
 	cmd             *exec.Cmd
 	exited          chan struct{}
@@ -63,10 +62,6 @@ no-resolv
 no-hosts
 local=/lab/
 pid-file=
-srv-host=_xmpp-server._tcp.void.lab,.,0
-srv-host=_xmpp-server._tcp.silent.lab,xmpp.silent.lab,5269
-address=/xmpp.silent.lab/127.0.9.9
-server=/mute.lab/127.0.9.9
 `, dnsAddr)
 	for name, addr := range map[string]string{"xmppd": xmppdAddr, "prosody": "127.0.2.1", "ejabberd": "127.0.3.1"} {
 		for _, host := range hosts(name) {
@@ -78,12 +73,24 @@ server=/mute.lab/127.0.9.9
 		}
 	}
 	file := l.write("dnsmasq.conf", conf)
-	l.dns = &program{name: "dnsmasq", addr: dnsAddr + ":53", dir: l.dir, log: filepath.Join(l.dir, "dnsmasq.log"), command: func() *exec.Cmd {
-		return exec.Command("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file="+file)
+	log := filepath.Join(l.dir, "dnsmasq.log")
+	l.dns = &program{name: "dnsmasq", addr: dnsAddr + ":53", dir: l.dir, log: log, command: func() *exec.Cmd {
+		return exec.Command("dnsmasq", "--keep-in-foreground", "--log-facility="+log, "--conf-file="+file)
 	}}
-	l.dns.start(t)
-	t.Cleanup(l.dns.kill)
+	l.run(l.dns)
 	return l
+}
+
+// run starts a program for the whole test, which tells the end of its log if it fails.
+func (l *lab) run(p *program) {
+	l.t.Helper()
+	p.start(l.t)
+	l.t.Cleanup(func() {
+		if l.t.Failed() {
+			l.t.Logf("%s:\n%s", p.name, p.tail())
+		}
+		p.kill()
+	})
 }
 
 // write writes a file of the lab.
@@ -157,11 +164,10 @@ log = { debug = "%[1]s/prosody.log" }
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
 		l.t.Fatal(err)
 	}
-	p := &program{name: "prosody", addr: "127.0.2.1:5269", dir: dir, log: filepath.Join(dir, "prosody.log"), ca: l.ca, command: func() *exec.Cmd {
+	p := &program{name: "prosody", addr: "127.0.2.1:5269", dir: dir, log: filepath.Join(dir, "prosody.log"), command: func() *exec.Cmd {
 		return exec.Command("prosody", "--config", file, "-F")
 	}}
-	p.start(l.t)
-	l.t.Cleanup(p.kill)
+	l.run(p)
 	return p
 }
 
@@ -191,14 +197,13 @@ modules:
   mod_s2s_dialback: {}
   mod_version: {}
 `, l.dir, strings.Join(hosts("ejabberd"), `", "`), strings.Join(hosts("ejabberd"), `.pem", "`+l.dir+"/"), l.roots))
-	p := &program{name: "ejabberd", addr: "127.0.3.1:5269", dir: dir, log: filepath.Join(dir, "ejabberd.log"), ca: l.ca, command: func() *exec.Cmd {
+	p := &program{name: "ejabberd", addr: "127.0.3.1:5269", dir: dir, log: filepath.Join(dir, "ejabberd.log"), command: func() *exec.Cmd {
 		cmd := exec.Command("erl", "-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", `"`+dir+`/db"`, "-s", "ejabberd")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "EJABBERD_CONFIG_PATH="+file, "EJABBERD_LOG_PATH="+filepath.Join(dir, "ejabberd.log"),
 			"ERL_LIBS=/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu", "ERL_CRASH_DUMP_BYTES=0")
 		return cmd
 	}}
-	p.start(l.t)
-	l.t.Cleanup(p.kill)
+	l.run(p)
 	return p
 }
 
@@ -245,14 +250,14 @@ func (p *program) kill() {
 func (p *program) pause()  { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGSTOP) }
 func (p *program) resume() { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGCONT) }
 
-// read returns the log from an offset on.
-func (p *program) read(from int) string {
+// read returns the log.
+func (p *program) read() string {
 	b, _ := os.ReadFile(p.log)
-	return string(b[min(from, len(b)):])
+	return string(b)
 }
 
 func (p *program) tail() string {
-	s := p.read(0)
+	s := p.read()
 	return s[max(0, len(s)-6000):]
 }
 
