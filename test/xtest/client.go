@@ -196,7 +196,7 @@ func (c *Client) Pattern(text string) (*Node, error) {
 	if ns == "" {
 		ns = "jabber:client"
 	}
-	return parseIn(ns, text)
+	return ParseIn(ns, " xmlns:db='jabber:server:dialback'", text)
 }
 
 // WantEnd fails the test unless the server ends the stream now.

@@ -100,10 +100,12 @@ func readNode(d *xml.Decoder, start xml.StartElement) (*Node, error) {
 }
 
 // Parse reads one element; names without a namespace are in jabber:client.
-func Parse(text string) (*Node, error) { return parseIn("jabber:client", text) }
+func Parse(text string) (*Node, error) { return ParseIn("jabber:client", "", text) }
 
-func parseIn(ns, text string) (*Node, error) {
-	d := xml.NewDecoder(strings.NewReader("<w xmlns='" + ns + "' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams'>" + text + "</w>"))
+// ParseIn reads one element as it stands in a stream: ns is its default namespace, and attrs are further declarations of its
+// header, each after a space.
+func ParseIn(ns, attrs, text string) (*Node, error) {
+	d := xml.NewDecoder(strings.NewReader("<w xmlns='" + ns + "' xmlns:stream='http://etherx.jabber.org/streams'" + attrs + ">" + text + "</w>"))
 	var found *Node
 	for {
 		tok, err := d.Token()
