@@ -72,10 +72,13 @@ func (r *route) await() {
 		return
 	}
 	r.waiting = true
-	l := r.link
+	l, rest := r.link, 0
+	if l.managed() {
+		rest = int(l.set.WriteBuffer) / 2
+	}
 	go func() {
 		defer r.srv.wg.Done()
-		err := l.sc.WaitBelow(r.srv.ctx, int(l.set.WriteBuffer)/2)
+		err := l.sc.WaitBelow(r.srv.ctx, rest)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.waiting = false

@@ -71,7 +71,9 @@ func (l *link) join(r *route) bool {
 	return true
 }
 
-// send sends a stanza. What it does not take, it leaves to the route. Under route.mu.
+// send sends a stanza. What it does not take, it leaves to the route. Without XEP-0198 it takes nothing while the socket
+// does not: when the link breaks, what it has taken is lost, and what the route has goes out elsewhere or back. Under
+// route.mu.
 func (l *link) send(ctx context.Context, r *route, st *stanza.Stanza) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,6 +84,9 @@ func (l *link) send(ctx context.Context, r *route, st *stanza.Stanza) error {
 		return errTooLarge
 	}
 	if l.sm == nil {
+		if l.sc.Blocked() {
+			return stream.ErrSlow
+		}
 		l.touch()
 		return l.sc.Queue(ctx, st.AppendTo)
 	}
@@ -91,6 +96,13 @@ func (l *link) send(ctx context.Context, r *route, st *stanza.Stanza) error {
 		r.hold(it.raw, 1)
 	}
 	return err
+}
+
+// managed tells whether XEP-0198 is on.
+func (l *link) managed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sm != nil
 }
 
 // put is send for what has been queued, and counted.
@@ -105,6 +117,9 @@ func (l *link) put(ctx context.Context, r *route, it item) error {
 	}
 	if l.sm != nil {
 		return l.putManaged(ctx, r, it)
+	}
+	if l.sc.Blocked() {
+		return stream.ErrSlow
 	}
 	l.touch()
 	err := l.sc.Queue(ctx, func(dst []byte) []byte { return append(dst, it.raw...) })

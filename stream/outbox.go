@@ -126,6 +126,9 @@ func (c *Conn) Waiting() int {
 	return c.out.size + c.wire.waiting()
 }
 
+// Blocked tells whether the socket takes nothing more for now.
+func (c *Conn) Blocked() bool { return c.wire.blocked.Load() }
+
 // WaitBelow flushes, then waits until no more than n bytes wait for the peer. It is for those who produce much for this
 // one peer on its own behalf, such as offline messages; nobody else may wait for a peer. It fails with ErrClosed after
 // Hurry.
