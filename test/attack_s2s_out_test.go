@@ -25,7 +25,7 @@ func bounced(t *testing.T, c *xtest.Client, to, condition string) {
 
 // TestAttackPeersOut is about servers that are connected to.
 func TestAttackPeersOut(t *testing.T) {
-	g := newPeerTarget(t, "login_timeout = '3s'\n")
+	g := newPeerTarget(t, "login_timeout = '4s'\n")
 	strict := g.Login(t, "alice@a.test/out")
 	lenient := g.alice
 	lenient.T = t
