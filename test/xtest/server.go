@@ -102,7 +102,7 @@ type Options struct {
 	Extra    string           // TOML appended to the file
 	Limits   string           // lines of [limits]
 	C2S      string           // lines of [c2s] beyond the addresses
-	S2S      string           // lines of [s2s]; empty: no listener
+	S2S      string           // lines of [s2s]; empty: no listener, and a DNS that knows of nobody
 	TLS      string           // lines of [tls]
 	Env      []string         // further environment
 	LogLevel string           // debug where empty, so that leaks of secrets show
@@ -122,8 +122,8 @@ func New(t testing.TB, o Options) *Server {
 	if o.LogLevel == "" {
 		o.LogLevel = "debug"
 	}
-	if o.S2S == "" {
-		o.S2S = "listen = []"
+	if o.S2S == "" { // and nobody is asked about names of others that tests make up
+		o.S2S = fmt.Sprintf("listen = []\ndns_server = %q", NewDNS(t).Addr)
 	}
 	if tr := os.Getenv("XMPPD_TEST_TRANSPORT"); tr != "" && !strings.Contains(o.C2S, "transport") {
 		o.C2S += fmt.Sprintf("\ntransport = %q\n", tr)
