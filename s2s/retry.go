@@ -1,7 +1,9 @@
 package s2s
 
 import (
+	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/xmppd/xmppd/stanza"
@@ -145,9 +147,31 @@ func (r *route) failed(err error) {
 	left := r.take(func(it *item) bool { return all || it.tries == 0 || r.late(it, now) })
 	r.schedule(wait)
 	r.mu.Unlock()
-	r.srv.log.Info("no stream to another server", "host", r.local, "peer", r.remote, "why", err.Error(), "stanzas_returned", len(left),
+	r.srv.log.Log(r.srv.ctx, r.srv.failures.level(now), "no stream to another server", "host", r.local, "peer", r.remote, "why", err.Error(), "stanzas_returned", len(left),
 		"next_try_in", wait.Round(100*time.Millisecond).String())
 	r.bounce(left, answer)
+}
+
+// maxFailuresTold is how many failures a minute the admin is told of: a user can bring about any number.
+const maxFailuresTold = 100
+
+// failureLog counts the lines of the log that users can bring about. Those beyond maxFailuresTold in a minute are for debugging.
+type failureLog struct {
+	mu    sync.Mutex
+	n     int
+	since time.Time
+}
+
+func (t *failureLog) level(now time.Time) slog.Level {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.since) >= time.Minute {
+		t.n, t.since = 0, now
+	}
+	if t.n++; t.n > maxFailuresTold {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // schedule sees to what comes after a wait: another attempt where something is queued, else the end of the memory that

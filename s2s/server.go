@@ -70,6 +70,7 @@ type engine struct {
 	turns     accept.Turns       // for handshakes that others began
 	verifying verifications      // dialback keys that are being verified
 	opening   *openTurns         // for streams that we open
+	failures  failureLog         // failures to open one
 	seq       atomic.Uint64      // of link ids
 	panics    atomic.Uint64
 	routes    routes

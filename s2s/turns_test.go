@@ -2,6 +2,7 @@ package s2s
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,4 +47,23 @@ func TestTurns(t *testing.T) {
 			t.Errorf("left over: %d, %d", len(turns.of), len(turns.all))
 		}
 	})
+}
+
+// TestFailureLog: of many failures the admin is told so many, and after a minute of more.
+func TestFailureLog(t *testing.T) {
+	var told failureLog
+	now := time.Now()
+	for range 3 {
+		info := 0
+		for range 10 * maxFailuresTold {
+			if told.level(now) == slog.LevelInfo {
+				info++
+			}
+			now = now.Add(time.Millisecond)
+		}
+		if info != maxFailuresTold {
+			t.Errorf("%d lines", info)
+		}
+		now = now.Add(time.Minute)
+	}
 }
