@@ -372,16 +372,16 @@ func TestAttackPeers(t *testing.T) {
 	g.run(t, "S12 keys of ours", func(t *testing.T) {
 		type request struct{ from, to, id, key string }
 		asked := make(chan request, 10)
-		var id string
-		g.peer(t, "keys.test", xtest.PeerOptions{NoExternal: true, On: func(st *xtest.PeerStream, n *xtest.Node) bool {
+		keys := g.peer(t, "keys.test", xtest.PeerOptions{NoExternal: true, On: func(st *xtest.PeerStream, n *xtest.Node) bool {
 			if n.Name.Local == "result" && n.Attr("type") == "" {
 				asked <- request{n.Attr("from"), n.Attr("to"), st.ID, n.Text}
 			}
 			return false
 		}})
 		g.alice.Send("<message to='eve@keys.test' type='chat'><body>x</body></message>")
+		keys.Message(t)
 		r := <-asked
-		id = r.id
+		id := r.id
 		if len(r.key) < 64 || r.from != "open.test" || r.to != "keys.test" {
 			t.Errorf("%+v", r)
 		}
