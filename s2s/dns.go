@@ -18,7 +18,7 @@ import (
 const (
 	maxRecords    = 16   // SRV records of one service
 	maxAddresses  = 16   // addresses of one name
-	maxLookups    = 1024 // at the same time: enough for all that maxOpening and maxVerifying let begin
+	maxLookups    = 1024 // at the same time; turns.go and dialback.go say who may cause how many
 	maxCached     = 1024
 	lookupTime    = 10 * time.Second
 	keepAnswer    = time.Minute      // a record's own time to live is not known here, and hardly ever shorter

@@ -147,8 +147,8 @@ func (r *route) failed(err error) {
 	left := r.take(func(it *item) bool { return all || it.tries == 0 || r.late(it, now) })
 	r.schedule(wait)
 	r.mu.Unlock()
-	r.srv.log.Log(r.srv.ctx, r.srv.failures.level(now), "no stream to another server", "host", r.local, "peer", r.remote, "why", err.Error(), "stanzas_returned", len(left),
-		"next_try_in", wait.Round(100*time.Millisecond).String())
+	r.srv.log.Log(r.srv.ctx, r.srv.failures.level(now), "no stream to another server", "host", r.local, "peer", r.remote,
+		"why", err.Error(), "stanzas_returned", len(left), "next_try_in", wait.Round(100*time.Millisecond).String())
 	r.bounce(left, answer)
 }
 
