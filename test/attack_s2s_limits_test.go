@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,6 +170,50 @@ auth_tries = 4
 		p.Hangup()
 	})
 
+	g.Run(t, "H04 server that stops to read, and comes again", func(t *testing.T) {
+		// It knows nothing of XEP-0198, so what is on its way is lost. That is little beside what waits.
+		goOn := make(chan struct{})
+		var once sync.Once
+		p := g.peer(t, "halting.test", xtest.PeerOptions{On: func(st *xtest.PeerStream, n *xtest.Node) bool {
+			if n.Name.Local == "message" {
+				once.Do(func() { <-goOn })
+			}
+			return false
+		}})
+		c := g.Login(t, "alice@a.test/halting")
+		const sent = 800
+		known := map[string]bool{}
+		for i := range sent {
+			c.Send("<message to='eve@halting.test' type='chat' id='%d'><body>%s</body></message>", i, strings.Repeat("x", 20<<10))
+			if i%20 == 0 {
+				for _, n := range c.Barrier() {
+					known[n.Attr("id")] = true
+				}
+			}
+		}
+		for end := time.Now().Add(xtest.Wait); p.Connections() < 2; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("nobody comes again")
+			}
+		}
+		close(goOn)
+		for waiting := true; waiting && len(known) < sent; {
+			select {
+			case n := <-p.Got:
+				known[n.Attr("id")] = true
+			case <-time.After(time.Second):
+				waiting = false
+			}
+		}
+		for _, n := range c.Barrier() {
+			known[n.Attr("id")] = true
+		}
+		if lost := sent - len(known); lost > 10 {
+			t.Errorf("nothing is known of %d of %d", lost, sent)
+		} else {
+			t.Logf("nothing is known of %d", lost)
+		}
+	})
 	g.run(t, "H05 servers that are gone at each step", func(t *testing.T) {
 		steps := []func(*xtest.PeerStream){
 			func(*xtest.PeerStream) {},
