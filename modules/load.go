@@ -94,7 +94,7 @@ func (a *attempt) run(wanted []wantHost) ([]*hostSet, error) {
 		if old != nil {
 			s.loader = old.loader
 		} else {
-			s.loader = &hostLoader{}
+			s.loader = &hostLoader{all: a.l}
 			s.loader.file.Store(a.cfg)
 		}
 		var before []*registration

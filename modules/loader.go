@@ -74,6 +74,7 @@ type instance struct {
 
 // hostLoader is what the instances of one virtual host see of the loader, whichever load they came with.
 type hostLoader struct {
+	all   *Loader
 	table atomic.Pointer[Table]
 	file  atomic.Pointer[config.Config]
 	live  atomic.Pointer[[]*registration]

@@ -14,3 +14,7 @@ func ServiceOf[T any](l *Loader, host string) (T, bool) {
 	}
 	return v.(T), true
 }
+
+// FindOn is Find at request time for another virtual host of this server: a stanza between two of them is the business of
+// modules of both.
+func FindOn[T any](h *Host, host string) (T, bool) { return ServiceOf[T](h.loader.all, host) }

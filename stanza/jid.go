@@ -86,6 +86,12 @@ func (j JID) Bare() JID { return JID{j.local, j.domain, ""} }
 // Host returns the domain alone as an address.
 func (j JID) Host() JID { return JID{"", j.domain, ""} }
 
+// Covers tells whether j, as an entry of a list, means o: the address itself, all resources of an account, or a domain with
+// all accounts and resources of it (XEP-0191 §5). A resource of a domain means itself alone.
+func (j JID) Covers(o JID) bool {
+	return j == o || j.resource == "" && j.domain == o.domain && (j.local == o.local || j.local == "")
+}
+
 // WithResource returns the address with another resource, which is prepared and checked.
 func (j JID) WithResource(r string) (JID, error) {
 	if r == "" {

@@ -2,6 +2,7 @@ package stanza
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -198,4 +199,25 @@ func FuzzJID(f *testing.F) {
 			t.Fatalf("%q is %q, for mellium %q, %v", s, j, m, err)
 		}
 	})
+}
+
+// XEP-0191 §5.
+func TestCovers(t *testing.T) {
+	all := []string{"a@b.test/r", "a@b.test/s", "a@b.test", "c@b.test", "b.test/r", "b.test/s", "b.test", "a@sub.b.test", "sub.b.test"}
+	for entry, want := range map[string][]string{
+		"a@b.test/r": {"a@b.test/r"},
+		"a@b.test":   {"a@b.test/r", "a@b.test/s", "a@b.test"},
+		"b.test/r":   {"b.test/r"},
+		"b.test":     {"a@b.test/r", "a@b.test/s", "a@b.test", "c@b.test", "b.test/r", "b.test/s", "b.test"},
+	} {
+		var got []string
+		for _, j := range all {
+			if MustJID(entry).Covers(MustJID(j)) {
+				got = append(got, j)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s covers %q, want %q", entry, got, want)
+		}
+	}
 }

@@ -137,13 +137,17 @@ func (m *module) round(ctx context.Context, local string, s modules.Session) out
 		return ended
 	}
 	taken := 0
+	account := s.JID().Bare()
+	blocker, _ := modules.Find[modules.Blocker](m.h)
 	for _, msg := range list {
 		if msg.id != "" && m.copies != nil && m.copies.Got(s, msg.id) { // XEP-0280 §7, before it was available
 			taken++
 			continue
 		}
 		st, err := stanza.Parse(msg.data)
-		if err != nil { // what was stored was checked: the record is of no use to anybody
+		if err == nil && blocker != nil && blocker.Blocks(ctx, account, st.From()) {
+			// XEP-0191 §3.3: nothing of a blocked address is delivered, also what it sent before
+		} else if err != nil { // what was stored was checked: the record is of no use to anybody
 			m.h.Log.Error("kept message dropped, it is not well-formed", "account", local+"@"+m.h.Name, "err", err)
 		} else if err := s.Send(ctx, st); err != nil {
 			more = false

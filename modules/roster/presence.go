@@ -76,8 +76,11 @@ func (m *module) arrive(ctx context.Context, s modules.Session, l *list, own []m
 		m.h.Log.Error("subscription requests not delivered", "user", full.Local(), "err", err)
 		return
 	}
+	blocker, _ := modules.Find[modules.Blocker](m.h)
 	for _, st := range sts {
-		s.Send(ctx, st) // §3.1.3: at each login until it is answered
+		if blocker == nil || !blocker.Blocks(ctx, full.Bare(), st.From()) {
+			s.Send(ctx, st) // §3.1.3: at each login until it is answered
+		}
 	}
 }
 

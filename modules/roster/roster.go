@@ -115,6 +115,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.UserDeleted.On(modules.Keep, m.userDeleted)
 
 	modules.Provide[Service](h, m)
+	modules.Provide[Visibility](h, m)
 	return nil
 }
 
