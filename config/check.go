@@ -91,6 +91,15 @@ func (c *Config) checkGeneral(root *Node, errs *Errors) {
 		written[d] = h
 		c.General.Hosts = append(c.General.Hosts, d)
 	}
+	for i, a := range c.General.Admins {
+		key := fmt.Sprintf("general.admins[%d]", i)
+		switch j, err := stanza.ParseJID(a); {
+		case err != nil || j.Local() == "" || !j.IsBare():
+			errs.Add(key, "%q is not an account, which looks like you@example.com", a)
+		case !slices.Contains(c.General.Hosts, j.Domain()):
+			errs.Add(key, "%q is on none of this server's hosts", a)
+		}
+	}
 	if c.General.DataDir == "" {
 		errs.Add("general.data_dir", "must name a directory")
 	}

@@ -31,6 +31,7 @@ type Config struct {
 // General is [general].
 type General struct {
 	Hosts    []string `toml:"hosts" doc:"the domains that this server is"`
+	Admins   []string `toml:"admins" doc:"accounts that may administer the host that they are on from their clients (XEP-0133)"`
 	DataDir  string   `toml:"data_dir" doc:"where all data lives; made with mode 0700 if missing"`
 	LogLevel string   `toml:"log_level" doc:"debug, info, warn or error"`
 }

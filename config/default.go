@@ -5,7 +5,7 @@ import "time"
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		General: General{Hosts: []string{"localhost"}, DataDir: "data", LogLevel: "info"},
+		General: General{Hosts: []string{"localhost"}, Admins: []string{}, DataDir: "data", LogLevel: "info"},
 		TLS:     TLS{Profile: "intermediate", Certificates: "certs", SelfSigned: true, Curves: []string{}},
 		C2S: C2S{
 			Listen: []string{"[::]:5222"}, ListenTLS: []string{"[::]:5223"},

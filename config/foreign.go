@@ -77,7 +77,7 @@ var foreignNames = map[string]string{
 	"Component":        "!in xmppd a module serves its own subdomain: [modules.mod_x]",
 	"modules_enabled":  "a section [modules.mod_x] for each module",
 	"modules_disabled": "disabled_modules in [[host_config]]",
-	"admins":           "!xmppd is administered by its own commands, as the user that runs it",
+	"admins":           "general.admins",
 	"authentication":   "!passwords are always kept as SCRAM keys; other ways to log in are modules",
 	"storage":          "storage.driver",
 	"default_storage":  "storage.driver",

@@ -34,6 +34,15 @@ type HostState struct {
 	Host    string        `json:"host"`
 	Modules []ModuleState `json:"modules"`
 	Hooks   []HookState   `json:"hooks"`
+	// Commands are what users can execute from their clients (XEP-0050).
+	Commands []CommandState `json:"commands"`
+}
+
+// CommandState is a command that a module offers.
+type CommandState struct {
+	Node  string `json:"node"`
+	Name  string `json:"name"`
+	Admin bool   `json:"admin"` // for admins alone
 }
 
 // Wanted tells which modules a file switches on for a host, in order: those with a section and those of the default set,
@@ -64,7 +73,11 @@ func (l *Loader) Describe() []HostState {
 	defer l.loading.Unlock()
 	var out []HostState
 	for _, s := range l.running {
-		out = append(out, HostState{s.table.Host, slices.Clone(s.states), s.table.DescribeHooks()})
+		st := HostState{s.table.Host, slices.Clone(s.states), s.table.DescribeHooks(), []CommandState{}}
+		for _, c := range s.table.Commands {
+			st.Commands = append(st.Commands, CommandState{c.Node, c.Name, c.Admin})
+		}
+		out = append(out, st)
 	}
 	return out
 }

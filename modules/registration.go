@@ -53,6 +53,7 @@ type registration struct {
 	identities []identityReg
 	forms      []formReg
 	services   []any
+	commands   []Command
 }
 
 func newRegistration(module string, log *slog.Logger, before []*registration) *registration {

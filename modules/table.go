@@ -23,6 +23,7 @@ type Table struct {
 	Binding    []InlineBind     // of binding a resource
 	Mechanisms []auth.Mechanism // highest weight first, allowed by c2s.sasl_mechanisms
 	Domains    map[string]PacketHandler
+	Commands   []Command // XEP-0050, in order of node
 
 	iq         [3]map[string]IQHandler
 	disco      [3][]string
@@ -70,6 +71,7 @@ type builder struct {
 	domains map[string]string // who serves a domain
 	iqs     [3]map[string]string
 	mechs   map[string]string
+	nodes   map[string]string // who offers a command
 	unknown []string
 	errs    []error
 }
@@ -104,6 +106,17 @@ func (b *builder) add(r *registration) {
 		}
 		b.domains[d.domain] = r.module
 		t.Domains[d.domain] = d.fn
+	}
+	for _, c := range r.commands {
+		if other, taken := b.nodes[c.Node]; taken {
+			b.conflict("command "+c.Node, other, r.module)
+			continue
+		}
+		if b.nodes == nil {
+			b.nodes = map[string]string{}
+		}
+		b.nodes[c.Node] = r.module
+		t.Commands = append(t.Commands, c)
 	}
 	for _, d := range r.disco {
 		t.disco[d.at] = append(t.disco[d.at], d.feature)
@@ -140,6 +153,7 @@ func (b *builder) finish(allowed []string) {
 		slices.Sort(t.disco[at])
 		t.disco[at] = slices.Compact(t.disco[at])
 	}
+	slices.SortFunc(t.Commands, func(x, y Command) int { return strings.Compare(x.Node, y.Node) })
 	if len(allowed) > 0 {
 		t.Mechanisms = slices.DeleteFunc(t.Mechanisms, func(m auth.Mechanism) bool {
 			return !m.Unlisted && !slices.Contains(allowed, m.Name)

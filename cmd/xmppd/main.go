@@ -45,7 +45,7 @@ type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	dryRun, hooks, sessions bool // of the commands that have them
+	dryRun, hooks, commands, sessions bool // of the commands that have them
 }
 
 // usageError is a mistake in the way a command was called; it is answered with the usage line.

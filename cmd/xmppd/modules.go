@@ -10,13 +10,16 @@ import (
 )
 
 var modulesCommand = &command{
-	name: "modules", args: "[-hooks]", summary: "what is loaded, and in which order its hooks run",
+	name: "modules", args: "[-hooks|-commands]", summary: "what is loaded, and in which order its hooks run",
 	help: `Lists the modules of each host, whether each is on and why, in the order in which they are asked. With -hooks, lists for each
-hook who handles it, in order.
+hook who handles it, in order. With -commands, lists the commands that users, or admins alone, can execute from their clients.
 
 example: xmppd modules -hooks`,
-	flags: func(c *call, fs *flag.FlagSet) { fs.BoolVar(&c.hooks, "hooks", false, "show the order of the hooks") },
-	run:   runModules,
+	flags: func(c *call, fs *flag.FlagSet) {
+		fs.BoolVar(&c.hooks, "hooks", false, "show the order of the hooks")
+		fs.BoolVar(&c.commands, "commands", false, "show the commands for clients")
+	},
+	run: runModules,
 }
 
 func runModules(ctx context.Context, c *call) error {
@@ -41,13 +44,22 @@ func runModules(ctx context.Context, c *call) error {
 		}
 		fmt.Fprintln(c.stdout, h.Host)
 		tw := tabwriter.NewWriter(c.stdout, 0, 4, 2, ' ', 0)
-		if c.hooks {
+		switch {
+		case c.commands:
+			for _, k := range h.Commands {
+				who := "users"
+				if k.Admin {
+					who = "admins"
+				}
+				fmt.Fprintf(tw, "  %s\t%s\t%s\n", k.Node, who, k.Name)
+			}
+		case c.hooks:
 			for _, hk := range h.Hooks {
 				for _, e := range hk.Handlers {
 					fmt.Fprintf(tw, "  %s\t%s\t%s\n", hk.Hook, e.Phase, e.Module)
 				}
 			}
-		} else {
+		default:
 			for _, m := range h.Modules {
 				state := "off"
 				if m.On {

@@ -11,6 +11,7 @@ import (
 	"github.com/xmppd/xmppd/modules/caps"
 	"github.com/xmppd/xmppd/modules/carbons"
 	"github.com/xmppd/xmppd/modules/clientcerts"
+	"github.com/xmppd/xmppd/modules/commands"
 	"github.com/xmppd/xmppd/modules/contacts"
 	"github.com/xmppd/xmppd/modules/devices"
 	"github.com/xmppd/xmppd/modules/disco"
@@ -52,6 +53,7 @@ var Modules = []modules.Info{
 	version.Info,
 	entitytime.Info,
 	contacts.Info,
+	commands.Info,
 	register.Info,
 	authtoken.Info,
 	clientcerts.Info,

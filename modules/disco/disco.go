@@ -60,6 +60,13 @@ type Nodes interface {
 // NodeOf is a node of an account.
 type NodeOf struct{ Node, Name string }
 
+// ServerNodes is a service of modules that answer for nodes of the server (XEP-0030 §3.2, §4.2). A nil payload without an error
+// says that the node is not theirs.
+type ServerNodes interface {
+	DiscoInfo(ctx context.Context, q *modules.IQ, node string) (payload []byte, err error)
+	DiscoItems(ctx context.Context, q *modules.IQ, node string) (payload []byte, err error)
+}
+
 type module struct {
 	cfg  Config
 	h    *modules.Host
@@ -97,24 +104,24 @@ func (m *module) Stop(context.Context) error { return nil }
 var errNoNode = stanza.Err(stanza.ItemNotFound, "") // XEP-0030 §7
 
 // serverInfo answers disco#info to the host (XEP-0030 §3.1), also for the node of its capabilities (XEP-0115 §6.2).
-func (m *module) serverInfo(_ context.Context, q *modules.IQ) ([]byte, error) {
+func (m *module) serverInfo(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if err := q.WantGet("query"); err != nil {
 		return nil, err
 	}
 	t, node := m.h.Table(), q.Payload.Attr("node")
 	if node != "" && node != Node+"#"+cached(&m.ver, t) {
-		return nil, errNoNode
+		return m.ofNode(func(n ServerNodes) ([]byte, error) { return n.DiscoInfo(ctx, q, node) })
 	}
 	return Query(t, modules.Server, node), nil
 }
 
 // serverItems answers disco#items to the host: the subdomains of modules and what the admin lists (XEP-0030 §4.1).
-func (m *module) serverItems(_ context.Context, q *modules.IQ) ([]byte, error) {
+func (m *module) serverItems(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if err := q.WantGet("query"); err != nil {
 		return nil, err
 	}
-	if q.Payload.Attr("node") != "" {
-		return nil, errNoNode
+	if node := q.Payload.Attr("node"); node != "" {
+		return m.ofNode(func(n ServerNodes) ([]byte, error) { return n.DiscoItems(ctx, q, node) })
 	}
 	var domains []string
 	for d := range m.h.Table().Domains {
@@ -130,6 +137,16 @@ func (m *module) serverItems(_ context.Context, q *modules.IQ) ([]byte, error) {
 		x.Empty("item", "jid", it.jid, "name", it.name)
 	}
 	return x.Bytes(), nil
+}
+
+// ofNode asks the modules for a node.
+func (m *module) ofNode(ask func(ServerNodes) ([]byte, error)) ([]byte, error) {
+	for _, n := range modules.FindAll[ServerNodes](m.h) {
+		if payload, err := ask(n); payload != nil || err != nil {
+			return payload, err
+		}
+	}
+	return nil, errNoNode
 }
 
 // accountInfo answers disco#info on behalf of an account (XEP-0030 §3.1), or for one of its nodes.
