@@ -114,7 +114,20 @@ func (s *session) lost(c *client, e *stream.Error) {
 	s.mu.Unlock()
 	s.run.Unlock()
 	c.log().Info("session waits to be resumed", "account", s.jid.Bare().String(), "resource", s.jid.Resource())
+	s.fellAsleep()
 	s.srv.fewerAsleep(s.jid.Bare())
+}
+
+// fellAsleep tells modules that nobody reads any more what the session takes.
+func (s *session) fellAsleep() {
+	t := s.srv.o.Router.Table(s.jid.Domain())
+	if t == nil {
+		return
+	}
+	var batch stream.Batch
+	ctx := stream.WithBatch(s.srv.ctx, &batch)
+	s.guard(func() { t.Hooks.SessionHibernated.Run(ctx, s) })
+	batch.Flush()
 }
 
 // fewerAsleep ends the session of an account that has hibernated longest, if the account has too many.

@@ -24,6 +24,8 @@ type Hooks struct {
 	Presence Notice[Presence]
 	// SessionOpened: a resource was bound (RFC 6120 §7). c2s.
 	SessionOpened Notice[Session]
+	// SessionHibernated: a session has lost its connection, and waits to be resumed (XEP-0198 §5). c2s.
+	SessionHibernated Notice[Session]
 	// SessionResumed: a hibernated session has a connection again (XEP-0198 §5). c2s.
 	SessionResumed Notice[Session]
 	// SessionClosed: a session is gone for good. c2s.
@@ -50,6 +52,7 @@ func (h *Hooks) each(fn func(name string, k hook)) {
 	fn("ToPeer", &h.ToPeer)
 	fn("Presence", &h.Presence)
 	fn("SessionOpened", &h.SessionOpened)
+	fn("SessionHibernated", &h.SessionHibernated)
 	fn("SessionResumed", &h.SessionResumed)
 	fn("SessionClosed", &h.SessionClosed)
 	fn("UserCreated", &h.UserCreated)

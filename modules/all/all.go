@@ -25,6 +25,7 @@ import (
 	"github.com/xmppd/xmppd/modules/pep"
 	"github.com/xmppd/xmppd/modules/ping"
 	"github.com/xmppd/xmppd/modules/private"
+	"github.com/xmppd/xmppd/modules/push"
 	"github.com/xmppd/xmppd/modules/register"
 	"github.com/xmppd/xmppd/modules/roster"
 	"github.com/xmppd/xmppd/modules/vcard"
@@ -43,6 +44,7 @@ var Modules = []modules.Info{
 	mam.Info,     // before all that pass messages on: they have their IDs
 	carbons.Info, // before offline: that knows what a session has got already
 	offline.Info, // after roster: a client hears who is there before it gets what it missed
+	push.Info,
 	disco.Info,
 	caps.Info,
 	pep.Info, // after roster and caps, whom it asks

@@ -143,8 +143,14 @@ func (s *Session) Refuse(err error) { s.mu.Lock(); s.refuse = err; s.mu.Unlock()
 // Change edits what Info returns.
 func (s *Session) Change(fn func(*modules.SessionInfo)) { s.mu.Lock(); fn(&s.info); s.mu.Unlock() }
 
-// Hibernate cuts the connection of a session that can be resumed; Resume brings it back and runs Hooks.SessionResumed.
-func (s *Session) Hibernate() { s.mu.Lock(); s.asleep = true; s.mu.Unlock() }
+// Hibernate cuts the connection of a session that can be resumed, and runs Hooks.SessionHibernated; Resume brings it back
+// and runs Hooks.SessionResumed.
+func (s *Session) Hibernate() {
+	s.mu.Lock()
+	s.asleep = true
+	s.mu.Unlock()
+	s.h.Table().Hooks.SessionHibernated.Run(context.Background(), s)
+}
 
 // Resume ends Hibernate.
 func (s *Session) Resume() {

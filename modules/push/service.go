@@ -1,0 +1,205 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// service is a push service that an account has enabled, with the node that stands for a device.
+type service struct {
+	jid     stanza.JID
+	node    string
+	options []byte // the form of publish-options, as it is sent on; or nil
+}
+
+// services are those of an account: one immutable state, nil where there are none.
+type services []*service
+
+func (l services) index(jid stanza.JID, node string) int {
+	return slices.IndexFunc(l, func(s *service) bool { return s.jid == jid && s.node == node })
+}
+
+// record is what is stored of a service. Options may hold a secret that the user's client has for the push service.
+type record struct {
+	Since   time.Time `json:"since"`
+	Options string    `json:"options,omitempty"`
+}
+
+// kvServices is where services are kept. A key is the owner's localpart, a zero byte, the address, a zero byte and the node;
+// the value is the format and a record as JSON.
+const kvServices = "services"
+
+const format = 1
+
+const nodeSize = 1023 // bytes
+
+func ownerKey(local string) []byte { return append([]byte(local), 0) }
+
+func (s *service) key(local string) []byte {
+	return append(append(s.jid.AppendTo(ownerKey(local)), 0), s.node...)
+}
+
+// read reads an account's services.
+func (m *module) read(ctx context.Context, local string) (l services, err error) {
+	prefix := ownerKey(local)
+	var bad error
+	err = m.h.Store.KV(kvServices).Scan(ctx, prefix, nil, func(k, v []byte) bool {
+		var s *service
+		if s, bad = parse(k[len(prefix):], v); bad != nil {
+			return false
+		}
+		l = append(l, s)
+		return true
+	})
+	if err = errors.Join(err, bad); err != nil {
+		return nil, fmt.Errorf("read push services: %w", err)
+	}
+	return l, nil
+}
+
+func parse(key, value []byte) (*service, error) {
+	addr, node, ok := bytes.Cut(key, []byte{0})
+	j, err := stanza.ParseJID(string(addr))
+	if !ok || err != nil || len(value) == 0 || value[0] != format {
+		return nil, errors.New("push service of an unknown format")
+	}
+	var r record
+	if err := json.Unmarshal(value[1:], &r); err != nil {
+		return nil, err
+	}
+	s := &service{jid: j, node: string(node)}
+	if r.Options != "" {
+		s.options = []byte(r.Options)
+	}
+	return s, nil
+}
+
+// erase removes an account's services, whether they can be read or not.
+func (m *module) erase(ctx context.Context, local string) error {
+	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
+		kv := tx.KV(kvServices)
+		var keys [][]byte
+		err := kv.Scan(ownerKey(local), nil, func(k, _ []byte) bool {
+			keys = append(keys, slices.Clone(k))
+			return true
+		})
+		for _, k := range keys {
+			if err == nil {
+				err = kv.Delete(k)
+			}
+		}
+		return err
+	})
+}
+
+// query enables and disables services (XEP-0357 §5, §6).
+func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	switch {
+	case q.Origin == nil || !q.Own():
+		return nil, stanza.Err(stanza.ServiceUnavailable, "") // to strangers there is nothing here
+	case q.Payload == nil || !q.Set():
+		return nil, stanza.Err(stanza.BadRequest, "")
+	}
+	addr, node := q.Payload.Attr("jid"), q.Payload.Attr("node")
+	if addr == "" {
+		return nil, stanza.Err(stanza.BadRequest, "which service?")
+	}
+	j, err := stanza.ParseJID(addr)
+	if err != nil {
+		return nil, stanza.Err(stanza.JIDMalformed, "")
+	}
+	switch q.Payload.Name {
+	case "enable":
+		return nil, m.enable(ctx, q, &service{jid: j, node: node})
+	case "disable":
+		_, all := attr(q.Payload, "node")
+		return nil, m.disable(ctx, q.From, func(s *service) bool { return s.jid == j && (!all || s.node == node) })
+	}
+	return nil, stanza.Err(stanza.BadRequest, "it is enable or disable")
+}
+
+func attr(e *stanza.Element, name string) (string, bool) {
+	for _, a := range e.Attrs {
+		if a.NS == "" && a.Name == name {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// enable adds a service, or gives one other options (XEP-0357 §5).
+func (m *module) enable(ctx context.Context, q *modules.IQ, s *service) error {
+	owner := q.From.Bare()
+	switch {
+	case s.jid.Bare() == owner:
+		return stanza.Err(stanza.NotAllowed, "you are not a push service")
+	case len(s.node) > nodeSize || bytes.IndexByte([]byte(s.node), 0) >= 0:
+		return stanza.Err(stanza.NotAcceptable, "the node's name is too long")
+	}
+	if x := q.Payload.Child(stanza.NSData, "x"); x != nil {
+		f, err := stanza.ParseForm(x)
+		if err != nil || f.Type != nsOptions {
+			return stanza.Err(stanza.BadRequest, "the form has publish-options")
+		}
+		f.Kind = "submit" // XEP-0060 §7.1.5
+		if s.options = f.Bytes(); len(s.options) > int(m.cfg.OptionsSize) {
+			return stanza.Err(stanza.NotAcceptable, "the options are too large")
+		}
+	}
+	err := m.services.Change(ctx, owner.Local(), func(l services) (services, error) {
+		next := slices.Clone(l)
+		if i := l.index(s.jid, s.node); i >= 0 {
+			next[i] = s
+		} else if len(l) >= m.cfg.MaxServices {
+			return l, stanza.Err(stanza.ResourceConstraint, "too many push services")
+		} else {
+			next = append(next, s)
+		}
+		b, err := json.Marshal(record{time.Now().UTC(), string(s.options)})
+		if err != nil {
+			return nil, err
+		}
+		return next, m.h.Store.KV(kvServices).Put(ctx, s.key(owner.Local()), append([]byte{format}, b...))
+	})
+	if err != nil {
+		return err
+	}
+	key := deviceKey{owner.Local(), s.jid, s.node}
+	enabled, _ := q.Origin.Value(enabledKey{}).([]deviceKey)
+	if !slices.Contains(enabled, key) {
+		q.Origin.SetValue(enabledKey{}, append(slices.Clip(enabled), key))
+	}
+	m.settle(key) // the device is here
+	return nil
+}
+
+// disable removes services (XEP-0357 §6).
+func (m *module) disable(ctx context.Context, owner stanza.JID, fits func(*service) bool) error {
+	var gone services
+	err := m.services.Change(ctx, owner.Local(), func(l services) (next services, err error) {
+		for _, s := range l {
+			if !fits(s) {
+				next = append(next, s)
+				continue
+			}
+			gone = append(gone, s)
+			if err := m.h.Store.KV(kvServices).Delete(ctx, s.key(owner.Local())); err != nil {
+				return nil, err
+			}
+		}
+		return next, nil
+	})
+	for _, s := range gone {
+		m.settle(deviceKey{owner.Local(), s.jid, s.node})
+	}
+	return err
+}
