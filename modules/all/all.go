@@ -16,6 +16,7 @@ import (
 	"github.com/xmppd/xmppd/modules/devices"
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/entitytime"
+	"github.com/xmppd/xmppd/modules/extdisco"
 	"github.com/xmppd/xmppd/modules/fast"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/modules/last"
@@ -55,6 +56,7 @@ var Modules = []modules.Info{
 	version.Info,
 	entitytime.Info,
 	contacts.Info,
+	extdisco.Info,
 	commands.Info,
 	register.Info,
 	authtoken.Info,
