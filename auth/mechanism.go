@@ -20,6 +20,8 @@ type Conn struct {
 	// Mechanisms and Bindings are the lists announced on this stream, exactly as sent (XEP-0440, XEP-0474).
 	Mechanisms []string
 	Bindings   []string
+	// Invitation is what the client has shown before its login, for the module that takes invitations (XEP-0445).
+	Invitation any
 }
 
 // Mechanism is a way to log in that a host offers.

@@ -30,6 +30,8 @@ func (s *server) adminAPI() http.Handler {
 	mux := http.NewServeMux()
 	handle(mux, "GET /v1/users", s.apiUsers)
 	handle(mux, "POST /v1/users/{what}", s.apiUser)
+	handle(mux, "POST /v1/users/invite", s.apiInvite)
+	handle(mux, "GET /v1/reports", s.apiReports)
 	handle(mux, "GET /v1/sessions", s.apiSessions)
 	handle(mux, "POST /v1/sessions/close", s.apiCloseSessions)
 	handle(mux, "GET /v1/devices", s.apiDevices)

@@ -30,7 +30,7 @@ type command struct {
 
 // commands are shown in this order.
 var commands = []*command{
-	serveCommand, checkCommand, userCommand, sessionCommand, deviceCommand, certCommand, tokenCommand,
+	serveCommand, checkCommand, userCommand, reportCommand, sessionCommand, deviceCommand, certCommand, tokenCommand,
 	keyCommand, modulesCommand, reloadCommand, versionCommand,
 }
 
@@ -45,6 +45,7 @@ type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
+	days                              int  // of user invite
 	dryRun, hooks, commands, sessions bool // of the commands that have them
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +18,7 @@ import (
 )
 
 var userCommand = &command{
-	name: "user", args: "add|passwd|delete|disable|enable|list|import [JID]",
+	name: "user", args: "add|passwd|delete|disable|enable|list|import|invite [JID]",
 	summary: "add, change, delete and list accounts",
 	help: `Changes accounts, in the running server or, where none runs, in its storage.
 
@@ -27,18 +28,23 @@ var userCommand = &command{
   disable JID  let nobody log in; its sessions end
   enable JID   let them log in again
   list [JID|HOST]
+  invite JID|HOST [-days N]
+               print a link with which somebody makes the account, or one of his choice, from a client, once
   import       make many: lines "JID PASSWORD" on standard input; what was refused is listed at the end
 
 A password is asked for on a terminal; otherwise it is read as one line from standard input. It is never an argument, where
 everybody on the machine could see it.
 
 example: xmppd user add you@example.com`,
+	flags: func(c *call, fs *flag.FlagSet) {
+		fs.IntVar(&c.days, "days", 0, "how many days an invitation is good; 0: as valid_for of mod_invites says")
+	},
 	run: runUser,
 }
 
 func runUser(ctx context.Context, c *call) error {
 	if len(c.args) == 0 {
-		return usageError("what is to be done? add, passwd, delete, disable, enable, list or import")
+		return usageError("what is to be done? add, passwd, delete, disable, enable, list, import or invite")
 	}
 	what, rest := c.args[0], c.args[1:]
 	switch what {
@@ -50,12 +56,12 @@ func runUser(ctx context.Context, c *call) error {
 		if len(rest) > 0 {
 			return usageError("import reads standard input and takes no argument")
 		}
-	case "add", "passwd", "delete", "disable", "enable":
+	case "add", "passwd", "delete", "disable", "enable", "invite":
 		if len(rest) != 1 {
 			return usageError(what + " takes one JID")
 		}
 	default:
-		return usageError(fmt.Sprintf("it is add, passwd, delete, disable, enable, list or import, not %q", what))
+		return usageError(fmt.Sprintf("it is add, passwd, delete, disable, enable, list, import or invite, not %q", what))
 	}
 	a, err := c.dialAdmin(ctx)
 	if err != nil {
@@ -67,6 +73,8 @@ func runUser(ctx context.Context, c *call) error {
 		return listUsers(ctx, c, a, rest)
 	case "import":
 		return importUsers(ctx, c, a)
+	case "invite":
+		return inviteUser(ctx, c, a, rest[0])
 	}
 	var password secret.Text
 	if what == "add" || what == "passwd" {
@@ -82,6 +90,22 @@ func runUser(ctx context.Context, c *call) error {
 	}
 	done := map[string]string{"add": "added", "passwd": "password set for", "delete": "deleted", "disable": "disabled", "enable": "enabled"}
 	fmt.Fprintf(c.stdout, "%s %s\n", done[what], rest[0])
+	return nil
+}
+
+// inviteUser prints a link to make an account with (XEP-0445).
+func inviteUser(ctx context.Context, c *call, a *admin, who string) error {
+	if c.days < 0 || c.days > 3650 {
+		return usageError("-days is from 1 to 3650")
+	}
+	var inv inviteInfo
+	if err := a.call(ctx, "POST", "/v1/users/invite", map[string]any{"jid": who, "days": c.days}, &inv); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.stdout, inv)
+	}
+	fmt.Fprintf(c.stdout, "%s\ngood once, until %s UTC\n", inv.URI, day(inv.Expires))
 	return nil
 }
 

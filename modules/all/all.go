@@ -18,6 +18,7 @@ import (
 	"github.com/xmppd/xmppd/modules/entitytime"
 	"github.com/xmppd/xmppd/modules/extdisco"
 	"github.com/xmppd/xmppd/modules/fast"
+	"github.com/xmppd/xmppd/modules/invites"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/limits"
@@ -58,7 +59,8 @@ var Modules = []modules.Info{
 	contacts.Info,
 	extdisco.Info,
 	commands.Info,
-	register.Info,
+	invites.Info,
+	register.Info, // after invites, whose guests it lets in
 	authtoken.Info,
 	clientcerts.Info,
 	fast.Info,

@@ -70,6 +70,8 @@ type module struct {
 	cfg  Config
 	h    *modules.Host
 	rate *rate
+	// invitations lets invited people make an account where strangers may not; nil: the module is off
+	invitations Invitations
 }
 
 // Start implements modules.Module.
@@ -77,22 +79,33 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h = h
 	h.Hooks.UserDeleted.On(modules.Keep, m.keepName)
 	modules.Provide[Names](h, m)
+	m.rate = newRate(m.cfg.RegistrationsPerHour)
+	m.invitations, _ = modules.Find[Invitations](h)
 	if m.cfg.AllowRegistration {
-		m.rate = newRate(m.cfg.RegistrationsPerHour)
+		m.announce(nsFeature) // XEP-0077 §8
+	}
+	if m.invitations != nil {
+		m.announce(nsInvited) // XEP-0445 §2
+	}
+	if m.cfg.AllowRegistration || m.invitations != nil {
 		h.IQ(modules.Preauth, ns, m.beforeLogin)
-		f := stream.Feature{Name: "register", Exclude: stream.Authenticated, Append: func(dst []byte, _ *stream.Conn) []byte {
-			return append(dst, "<register xmlns='"+nsFeature+"'/>"...) // XEP-0077 §8
-		}}
-		if m.cfg.RequireEncryption {
-			f.Need = stream.Secure
-		}
-		h.Stream(f)
 	}
 	// A logged-in client asks the server, or without an address its own account (XEP-0077 §3.2, §3.3).
 	h.Disco(modules.Server, ns)
 	h.IQ(modules.Server, ns, m.loggedIn)
 	h.IQ(modules.Account, ns, m.loggedIn)
 	return nil
+}
+
+// announce tells clients that have not logged in that they can register.
+func (m *module) announce(ns string) {
+	f := stream.Feature{Name: "register", Exclude: stream.Authenticated, Append: func(dst []byte, _ *stream.Conn) []byte {
+		return append(dst, "<register xmlns='"+ns+"'/>"...)
+	}}
+	if m.cfg.RequireEncryption {
+		f.Need = stream.Secure
+	}
+	m.h.Stream(f)
 }
 
 // Stop implements modules.Module.
@@ -106,20 +119,28 @@ func (m *module) beforeLogin(ctx context.Context, q *modules.IQ) ([]byte, error)
 	if q.Payload == nil || q.Payload.Name != "query" {
 		return nil, stanza.Err(stanza.BadRequest, "")
 	}
+	inv := m.invited(q.Conn)
+	if inv == nil && !m.cfg.AllowRegistration {
+		return nil, stanza.Err(stanza.NotAllowed, "an account can be made by invitation only")
+	}
 	if !q.Set() {
 		var x stanza.XML
 		x.Start("query", "xmlns", ns).Leaf("instructions", m.cfg.Instructions)
-		return x.Empty("username").Empty("password").Bytes(), nil
+		name := ""
+		if inv != nil {
+			name = inv.Username()
+		}
+		return x.Leaf("username", name).Empty("password").Bytes(), nil
 	}
 	if q.Payload.Child("", "remove") != nil {
 		return nil, stanza.Err(stanza.UnexpectedRequest, "") // XEP-0077 §3.2: who is it?
 	}
-	return nil, m.create(ctx, q)
+	return nil, m.create(ctx, q, inv)
 }
 
-// create makes an account.
-func (m *module) create(ctx context.Context, q *modules.IQ) error {
-	if m.h.File().Limits.Profile != "off" && !m.rate.allow(q.Conn.Remote, time.Now()) {
+// create makes an account, for a stranger or for who shows an invitation.
+func (m *module) create(ctx context.Context, q *modules.IQ, inv Invitation) error {
+	if inv == nil && m.h.File().Limits.Profile != "off" && !m.rate.allow(q.Conn.Remote, time.Now()) {
 		// XEP-0077 §3.1.1. Attempts count, not successes: the answer conflict tells which names exist.
 		return &stanza.Error{Type: stanza.Wait, Condition: stanza.NotAcceptable, Text: "too many registrations from this address"}
 	}
@@ -128,17 +149,21 @@ func (m *module) create(ctx context.Context, q *modules.IQ) error {
 	if username == "" || password == "" || err != nil || j.Local() == "" {
 		return stanza.Err(stanza.NotAcceptable, "a username that fits an address and a password are needed") // XEP-0077 §3.1
 	}
-	kept, err := m.kept(ctx, j.Local())
+	taken, err := m.taken(ctx, j.Local(), inv)
 	if err != nil {
 		return m.failed(err)
 	}
-	if kept {
+	if taken {
 		return stanza.Err(stanza.Conflict, "this name is taken")
 	}
-	if err := m.h.Users.Create(ctx, j.Local(), password); err != nil {
-		return m.failed(err)
+	if inv == nil {
+		if err := m.h.Users.Create(ctx, j.Local(), password); err != nil {
+			return m.failed(err)
+		}
+	} else if err := m.redeem(ctx, inv, j, password); err != nil {
+		return err
 	}
-	m.h.Log.Info("account registered", "account", j.String(), "remote", fmt.Sprint(q.Conn.Remote))
+	m.h.Log.Info("account registered", "account", j.String(), "remote", fmt.Sprint(q.Conn.Remote), "invited", inv != nil)
 	return nil
 }
 
