@@ -8,8 +8,8 @@ import (
 
 // TestScenarios runs the conversations in scenarios/ against one running server, each with accounts of its own.
 func TestScenarios(t *testing.T) {
-	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: weakKeys})
-	for _, dir := range []string{"delivery", "subscription", "presence", "roster", "sm", "csi", "services", "pep", "vcard", "private", "mam", "carbons"} {
+	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: weakKeys + callServices + "[modules.mod_push]\nmin_interval = \"0s\"\n"})
+	for _, dir := range []string{"delivery", "subscription", "presence", "roster", "sm", "csi", "services", "pep", "vcard", "private", "mam", "carbons", "blocking", "commands", "push", "invites", "extdisco"} {
 		t.Run(dir, func(t *testing.T) { xtest.RunScenarios(t, s, "scenarios/"+dir+"/*.txt") })
 	}
 }
@@ -30,6 +30,15 @@ func TestScenariosHosts(t *testing.T) {
 func TestScenariosRestart(t *testing.T) {
 	xtest.RunScenarios(t, nil, "scenarios/restart/*.txt")
 }
+
+// callServices are what mod_extdisco tells of.
+const callServices = `[modules.mod_extdisco]
+turn_secret = "shared with the relay"
+services = [
+{type = "stun", host = "turn.example.com", port = 3478, transport = "udp"},
+{type = "turn", host = "turn.example.com", port = 3478, transport = "udp"},
+]
+`
 
 // weakKeys make hundreds of logins cheap.
 const weakKeys = "[auth]\nscram_hashes = [\"SHA-1\"]\n"

@@ -100,6 +100,7 @@ type Server struct {
 type Options struct {
 	Hosts    []string         // localhost where empty
 	Extra    string           // TOML appended to the file
+	General  string           // lines of [general] beyond hosts and the like
 	Limits   string           // lines of [limits]
 	C2S      string           // lines of [c2s] beyond the addresses
 	S2S      string           // lines of [s2s]; empty: no listener, and a DNS that knows of nobody
@@ -138,6 +139,7 @@ func New(t testing.TB, o Options) *Server {
 hosts = %s
 data_dir = "data"
 log_level = %q
+%s
 
 [tls]
 %s
@@ -154,7 +156,7 @@ listen_tls = ["127.0.0.1:0"]
 %s
 
 %s
-`, hosts, o.LogLevel, o.TLS, o.C2S, o.S2S, o.Limits, o.Extra)
+`, hosts, o.LogLevel, o.General, o.TLS, o.C2S, o.S2S, o.Limits, o.Extra)
 	if err := os.WriteFile(s.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
