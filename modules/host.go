@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
@@ -103,7 +104,12 @@ func (h *Host) Table() *Table { return h.loader.current() }
 
 // Provide offers a service to modules listed later, and at request time to all.
 func Provide[T any](h *Host, svc T) {
-	record(h.reg, fmt.Sprintf("service %T", svc), func(string) { h.reg.services = append(h.reg.services, svc) })
+	record(h.reg, fmt.Sprintf("service %T", svc), func(string) {
+		// What is offered as several types is found by any of them, and once.
+		if !reflect.TypeOf(svc).Comparable() || !slices.Contains(h.reg.services, any(svc)) {
+			h.reg.services = append(h.reg.services, svc)
+		}
+	})
 }
 
 // Find returns the service of that type: during Start of a module listed earlier, later of any module of the host. A

@@ -16,13 +16,16 @@ import (
 var commands = map[string][][]string{
 	"serve":   {{"now"}, {"-nonsense"}},
 	"check":   {{"everything"}, {"config", "tls"}, {"-nonsense"}},
-	"user":    {{}, {"make", "a@localhost"}, {"add"}, {"add", "a@localhost", "b@localhost"}, {"list", "a", "b"}, {"import", "file"}, {"passwd"}, {"delete"}, {"enable"}, {"disable"}},
+	"user":    {{}, {"make", "a@localhost"}, {"add"}, {"add", "a@localhost", "b@localhost"}, {"list", "a", "b"}, {"import", "file"}, {"passwd"}, {"delete"}, {"enable"}, {"disable"}, {"invite"}, {"invite", "a", "b"}, {"invite", "-days", "-1", "localhost"}},
+	"export":  {{}, {"a", "b"}, {"-secrets", "a"}},
+	"import":  {{}, {"a", "b"}},
+	"report":  {{}, {"show"}, {"list", "a", "b"}},
 	"session": {{}, {"kill"}, {"close"}, {"list", "a", "b"}, {"close", "a", "b"}},
 	"device":  {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
 	"cert":    {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
 	"token":   {{}, {"list"}, {"revoke"}, {"revoke", "a", "b"}, {"revoke", "a", "-session"}},
 	"key":     {{}, {"show"}, {"list", "a", "b"}, {"rotate"}, {"rotate", "a", "b", "c"}},
-	"modules": {{"list"}, {"-hook"}},
+	"modules": {{"list"}, {"-hook"}, {"-command"}},
 	"reload":  {{"now"}, {"-dry"}},
 	"version": {{"-nonsense"}, {"-config"}},
 }

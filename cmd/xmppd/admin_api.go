@@ -31,6 +31,8 @@ func (s *server) adminAPI() http.Handler {
 	handle(mux, "GET /v1/users", s.apiUsers)
 	handle(mux, "POST /v1/users/{what}", s.apiUser)
 	handle(mux, "POST /v1/users/invite", s.apiInvite)
+	mux.HandleFunc("GET /v1/export", s.apiExport)
+	mux.HandleFunc("POST /v1/import", s.apiImport)
 	handle(mux, "GET /v1/reports", s.apiReports)
 	handle(mux, "GET /v1/sessions", s.apiSessions)
 	handle(mux, "POST /v1/sessions/close", s.apiCloseSessions)

@@ -30,7 +30,7 @@ type command struct {
 
 // commands are shown in this order.
 var commands = []*command{
-	serveCommand, checkCommand, userCommand, reportCommand, sessionCommand, deviceCommand, certCommand, tokenCommand,
+	serveCommand, checkCommand, userCommand, exportCommand, importCommand, reportCommand, sessionCommand, deviceCommand, certCommand, tokenCommand,
 	keyCommand, modulesCommand, reloadCommand, versionCommand,
 }
 
@@ -45,8 +45,10 @@ type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	days                              int  // of user invite
-	dryRun, hooks, commands, sessions bool // of the commands that have them
+	days   int    // of user invite
+	output string // of export
+
+	dryRun, hooks, commands, sessions, secrets bool // of the commands that have them
 }
 
 // usageError is a mistake in the way a command was called; it is answered with the usage line.

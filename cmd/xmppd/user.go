@@ -60,6 +60,9 @@ func runUser(ctx context.Context, c *call) error {
 		if len(rest) != 1 {
 			return usageError(what + " takes one JID")
 		}
+		if c.days < 0 || c.days > 3650 {
+			return usageError("-days is from 1 to 3650")
+		}
 	default:
 		return usageError(fmt.Sprintf("it is add, passwd, delete, disable, enable, list, import or invite, not %q", what))
 	}
@@ -95,9 +98,6 @@ func runUser(ctx context.Context, c *call) error {
 
 // inviteUser prints a link to make an account with (XEP-0445).
 func inviteUser(ctx context.Context, c *call, a *admin, who string) error {
-	if c.days < 0 || c.days > 3650 {
-		return usageError("-days is from 1 to 3650")
-	}
 	var inv inviteInfo
 	if err := a.call(ctx, "POST", "/v1/users/invite", map[string]any{"jid": who, "days": c.days}, &inv); err != nil {
 		return err

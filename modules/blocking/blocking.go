@@ -90,6 +90,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.UserDeleted.On(modules.Check, m.forget) // before mod_roster says goodbye to the contacts, blocked ones too
 	modules.Provide[modules.Blocker](h, m)
 	modules.Provide[Reports](h, m)
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

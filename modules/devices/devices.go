@@ -41,6 +41,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Disco(modules.Account, ns)
 	h.Disco(modules.Server, ns)
 	modules.Provide[*Service](h, &Service{m})
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

@@ -106,6 +106,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	}
 	modules.Provide[register.Invitations](h, m)
 	modules.Provide[Service](h, m)
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

@@ -58,6 +58,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.Presence.On(modules.Keep, m.presence)
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

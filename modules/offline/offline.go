@@ -68,6 +68,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.SessionResumed.On(modules.Watch, m.resumed)
 	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
 	modules.Provide[mam.Box](h, m)
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

@@ -96,6 +96,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.SessionResumed.On(modules.Watch, m.resumed)
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

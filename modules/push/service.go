@@ -155,22 +155,7 @@ func (m *module) enable(ctx context.Context, q *modules.IQ, s *service) error {
 			return stanza.Err(stanza.NotAcceptable, "the options are too large")
 		}
 	}
-	err := m.services.Change(ctx, owner.Local(), func(l services) (services, error) {
-		next := slices.Clone(l)
-		if i := l.index(s.jid, s.node); i >= 0 {
-			next[i] = s
-		} else if len(l) >= m.cfg.MaxServices {
-			return l, stanza.Err(stanza.ResourceConstraint, "too many push services")
-		} else {
-			next = append(next, s)
-		}
-		b, err := json.Marshal(record{time.Now().UTC(), string(s.options)})
-		if err != nil {
-			return nil, err
-		}
-		return next, m.h.Store.KV(kvServices).Put(ctx, s.key(owner.Local()), append([]byte{format}, b...))
-	})
-	if err != nil {
+	if err := m.add(ctx, owner.Local(), s); err != nil {
 		return err
 	}
 	key := deviceKey{owner.Local(), s.jid, s.node}

@@ -116,6 +116,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 
 	modules.Provide[Service](h, m)
 	modules.Provide[Visibility](h, m)
+	modules.Provide[modules.Portable](h, m)
 	modules.Provide[Introduction](h, m)
 	return nil
 }
