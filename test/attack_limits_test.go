@@ -301,7 +301,8 @@ func TestAttackLimits(t *testing.T) {
 		c.Send("<presence><x xmlns='vcard-temp:x:update'><photo>%s</photo></x><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='%[1]s' ver='x'/></presence>", url)
 		c.Send("<message to='bob@a.test'><body>%s</body><x xmlns='jabber:x:oob'><url>%[1]s</url></x></message>", url)
 		for i, payload := range []string{
-			"<enable xmlns='urn:xmpp:push:0' jid='%s' node='x'/>", "<vCard xmlns='vcard-temp'><PHOTO><EXTVAL>%s</EXTVAL></PHOTO></vCard>",
+			"<enable xmlns='urn:xmpp:push:0' jid='%s' node='x'/>", "<enable xmlns='urn:xmpp:push:0' jid='127.0.0.1' node='%s'><x xmlns='jabber:x:data' type='submit'>" +
+				"<field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field><field var='endpoint'><value>%[1]s</value></field></x></enable>", "<vCard xmlns='vcard-temp'><PHOTO><EXTVAL>%s</EXTVAL></PHOTO></vCard>",
 			"<query xmlns='jabber:iq:oob'><url>%s</url></query>",
 			"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:avatar:metadata'><item><metadata xmlns='urn:xmpp:avatar:metadata'><info url='%s'/></metadata></item></publish></pubsub>",
 		} {
@@ -310,6 +311,10 @@ func TestAttackLimits(t *testing.T) {
 		}
 		c.Barrier()
 		g.Victim.Want("<message><body>*</body></message>")
+		c.Quit() // so that there is something to push for
+		carol := g.Bystander
+		carol.Send("<message to='mallory@a.test' type='chat'><body>hello</body></message>")
+		carol.Barrier()
 		select {
 		case <-came:
 			t.Error("the server connected to an address that a client named")
@@ -474,7 +479,7 @@ func awaitGone(t *testing.T, s *xtest.Server, jid string) {
 	t.Errorf("%s is still there", jid)
 }
 
-// TestAttackLimitsOfAccounts has the limits of what an account may have. MAM, blocklist, rooms: later, with them.
+// TestAttackLimitsOfAccounts has the limits of what an account may have. MAM, rooms: later, with them.
 func TestAttackLimitsOfAccounts(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"a.test"},
 		Limits: "profile = \"off\"\nroster_items = 20\noffline_messages = 5\noffline_size = \"20kB\"\n"})
@@ -660,6 +665,35 @@ func TestAttackLimitsOfAccounts(t *testing.T) {
 			}
 		}
 	})
+	g.Run(t, "R11 block list", func(t *testing.T) {
+		c := g.Login(t, "erin@a.test/x")
+		defer c.Quit()
+		block := func(n int, format string) *xtest.Node {
+			var items strings.Builder
+			for i := range n {
+				fmt.Fprintf(&items, "<item jid='"+format+"'/>", i)
+			}
+			return c.IQ("set", "", "<block xmlns='urn:xmpp:blocking'>"+items.String()+"</block>")
+		}
+		size := func() int {
+			return len(done(t, c.IQ("get", "", "<blocklist xmlns='urn:xmpp:blocking'/>")).Find("blocklist").Children)
+		}
+		done(t, block(600, "a%d.example"))
+		denied(t, block(401, "b%d.example"), "cancel", "not-allowed") // all or nothing
+		denied(t, block(5000, "c%d.example"), "cancel", "not-allowed")
+		denied(t, c.IQ("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='"+strings.Repeat("n", 1024)+"@a.test'/></block>"), "modify", "jid-malformed")
+		if n := size(); n != 600 {
+			t.Errorf("%d entries", n)
+		}
+		done(t, block(400, "b%d.example"))
+		denied(t, block(1, "more%d.example"), "cancel", "not-allowed")
+		done(t, block(600, "a%d.example")) // what is there does not count twice
+		if n := size(); n != 1000 {
+			t.Errorf("%d entries", n)
+		}
+		done(t, c.IQ("set", "", "<unblock xmlns='urn:xmpp:blocking'/>"))
+	})
+
 	g.Run(t, "R13 messages for who is offline", func(t *testing.T) {
 		c := g.Attacker(t, "ok")
 		send := func(to, id string, size int) *xtest.Node {

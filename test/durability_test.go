@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -327,6 +328,67 @@ func TestCrashResults(t *testing.T) {
 					if n.Find("conference") == nil {
 						t.Errorf("%s has %s", node, n)
 					}
+				}
+			}
+		}},
+		{"block", func(t *testing.T, user string) func(*testing.T) {
+			result(t, s.Login(t, user+"@localhost/x"), "<iq type='set' id='now'><block xmlns='urn:xmpp:blocking'><item jid='mallory.example'/></block></iq>")
+			return func(t *testing.T) {
+				c := s.Login(t, user+"@localhost/y")
+				if n := c.IQ("get", "", "<blocklist xmlns='urn:xmpp:blocking'/>"); n.Find("item") == nil || n.Find("item").Attr("jid") != "mallory.example" {
+					t.Errorf("the list is %s", n)
+				}
+			}
+		}},
+		{"unblock", func(t *testing.T, user string) func(*testing.T) {
+			c := s.Login(t, user+"@localhost/x")
+			done(t, c.IQ("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='mallory.example'/></block>"))
+			result(t, c, "<iq type='set' id='now'><unblock xmlns='urn:xmpp:blocking'/></iq>")
+			return func(t *testing.T) {
+				c := s.Login(t, user+"@localhost/y")
+				if n := c.IQ("get", "", "<blocklist xmlns='urn:xmpp:blocking'/>"); n.Find("item") != nil {
+					t.Errorf("the list is %s", n)
+				}
+			}
+		}},
+		{"push service", func(t *testing.T, user string) func(*testing.T) {
+			result(t, s.Login(t, user+"@localhost/x"), "<iq type='set' id='now'><enable xmlns='urn:xmpp:push:0' jid='peer-"+user+"@localhost/push' node='n'/></iq>")
+			return func(t *testing.T) {
+				s.AddUsers("peer-" + user + "@localhost")
+				p := s.Online(t, "peer-"+user+"@localhost/push")
+				p.Send("<message to='%s@localhost' type='chat'><body>x</body></message>", user)
+				for n := p.Must(); n.Name.Local != "iq"; n = p.Must() {
+				}
+			}
+		}},
+		{"invitation", func(t *testing.T, user string) func(*testing.T) {
+			var link string
+			c := s.Login(t, user+"@localhost/x")
+			c.Send("<iq type='set' id='now' to='localhost'><command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite'/></iq>")
+			link = c.Want("<iq type='result' id='now'><command xmlns='http://jabber.org/protocol/commands' status='completed'/></iq>").String()
+			s.Kill()
+			token := regexp.MustCompile(`preauth=([A-Z2-7]+)`).FindStringSubmatch(link)
+			if token == nil {
+				t.Fatalf("no token in %s", link)
+			}
+			return func(t *testing.T) {
+				s.AddUsers("peer-" + user + "@localhost")
+				p := s.Online(t, "peer-"+user+"@localhost/x")
+				p.Send("<presence type='subscribe' to='%s@localhost'><preauth xmlns='urn:xmpp:pars:0' token='%s'/></presence>", user, token[1])
+				p.Barrier()
+				wantRoster(t, user, "peer-"+user+"@localhost  from")
+			}
+		}},
+		{"import", func(t *testing.T, user string) func(*testing.T) {
+			out, errs, code := s.Run("<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='new-"+user+"' password='made'>"+
+				"<query xmlns='jabber:iq:roster'><item jid='b@localhost' name='B'/></query></user></host></server-data>", "import", "-")
+			s.Kill()
+			if code != 0 {
+				t.Fatalf("%s%s", out, errs)
+			}
+			return func(t *testing.T) {
+				if got := login("new-"+user, "made"); got != "success" {
+					t.Errorf("login: %s", got)
 				}
 			}
 		}},

@@ -1,0 +1,120 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/xmppd/xmppd/test/xtest"
+)
+
+// TestAttackBlocking is Z17: nothing of who is blocked comes through, whatever it is, by whichever form of entry, from this
+// host and from another, and nothing that tells him why (XEP-0191 §3.3, §5). What other servers send takes the same way once
+// it is in the router: blocking.TestInbound has it.
+func TestAttackBlocking(t *testing.T) {
+	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"localhost", "b.test"}})
+	const to, full = "bob@localhost", "bob@localhost/desk"
+	// The attacks, each with what the attacker hears: a condition, or silence.
+	ways := []struct{ name, xml, answer string }{
+		{"message", "<message to='%s' type='chat' id='a'><body>x</body></message>", "service-unavailable"},
+		{"message of no type", "<message to='%s' id='a'><body>x</body></message>", "service-unavailable"},
+		{"headline", "<message to='%s' type='headline' id='a'><body>x</body></message>", ""},
+		{"presence", "<presence to='%s' id='a'/>", ""},
+		{"unavailable", "<presence to='%s' type='unavailable' id='a'/>", ""},
+		{"probe", "<presence to='%s' type='probe' id='a'/>", ""},
+		{"subscribe", "<presence to='%s' type='subscribe' id='a'/>", ""},
+		{"subscribed", "<presence to='%s' type='subscribed' id='a'/>", ""},
+		{"unsubscribe", "<presence to='%s' type='unsubscribe' id='a'/>", ""},
+		{"get", "<iq to='%s' type='get' id='a'><query xmlns='urn:example:x'/></iq>", "service-unavailable"},
+		{"set", "<iq to='%s' type='set' id='a'><query xmlns='urn:example:x'/></iq>", "service-unavailable"},
+		{"last activity", "<iq to='%s' type='get' id='a'><query xmlns='jabber:iq:last'/></iq>", "service-unavailable"},
+		{"result", "<iq to='%s' type='result' id='a'/>", ""},
+		{"event", "<message to='%s' type='headline' id='a'><event xmlns='http://jabber.org/protocol/pubsub#event'><items node='urn:xmpp:mood'/></event></message>", ""},
+		{"carbon", "<message to='%s' id='a'><received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></received></message>", "service-unavailable"},
+		{"invitation's token", "<presence to='%s' type='subscribe' id='a'><preauth xmlns='urn:xmpp:pars:0' token='x'/></presence>", ""},
+	}
+	block := func(t *testing.T, what, jid string) {
+		t.Helper()
+		done(t, g.Victim.IQ("set", "", fmt.Sprintf("<%s xmlns='urn:xmpp:blocking'><item jid='%s'/></%[1]s>", what, jid)))
+	}
+	for _, from := range []struct{ host, user string }{{"localhost", "mallory"}, {"b.test", "alice"}} {
+		for _, form := range []string{"bare", "full", "domain"} {
+			g.Run(t, "Z17 "+form+" from "+from.host, func(t *testing.T) {
+				c := g.Login(t, from.user+"@"+from.host+"/evil")
+				other := g.Login(t, from.user+"@"+from.host+"/other")
+				entry := map[string]string{"bare": from.user + "@" + from.host, "full": c.JID, "domain": from.host}[form]
+				block(t, "block", entry)
+				defer block(t, "unblock", entry)
+				for _, w := range ways {
+					if form == "full" && strings.Contains(w.xml, "subscribe") {
+						continue // these are the account's, whichever resource sends them (RFC 6121 §3.1.2)
+					}
+					for _, addr := range []string{to, full} {
+						c.Send(w.xml, addr)
+						got := c.Barrier()
+						switch {
+						case w.answer == "" && len(got) > 0:
+							t.Errorf("%s to %s was answered %s", w.name, addr, got)
+						case w.answer != "" && (len(got) != 1 || got[0].Find(w.answer) == nil || got[0].Find("blocked") != nil):
+							t.Errorf("%s to %s was answered %s", w.name, addr, got)
+						}
+					}
+				}
+				g.Untouched(t)
+				// What the victim sends is refused, and does not arrive.
+				for _, w := range ways {
+					if strings.Contains(w.xml, "'result'") || w.name == "unavailable" || w.name == "probe" {
+						continue // these are never answered
+					}
+					g.Victim.Send(w.xml, c.JID)
+					g.Victim.Want("<%s type='error' from='%s'><error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><blocked xmlns='urn:xmpp:blocking:errors'/></error></%[1]s>",
+						strings.SplitN(w.xml[1:], " ", 2)[0], c.JID)
+				}
+				if got := c.Barrier(); len(got) > 0 {
+					t.Errorf("the attacker got %s", got)
+				}
+				// Another resource of the attacker's is blocked as well, but where the entry is of one.
+				other.Send("<message to='%s' type='chat' id='o'><body>x</body></message>", to)
+				if form == "full" {
+					g.Victim.Want("<message from='%s' id='o'/>", other.JID)
+				} else {
+					other.Want("<message type='error' id='o'/>")
+				}
+				other.Quit()
+				c.Quit()
+			})
+		}
+	}
+	g.Run(t, "Z17 offline", func(t *testing.T) {
+		// To an account that is away the answer is the same, and nothing waits for it.
+		g.AddUsers("away@localhost")
+		v := g.Login(t, "away@localhost/x")
+		done(t, v.IQ("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='mallory@localhost'/></block>"))
+		v.Quit()
+		c := g.Attacker(t, "ok")
+		c.Send("<message to='away@localhost' type='chat' id='a'><body>x</body></message><presence to='away@localhost' type='subscribe'/>")
+		c.Want("<message type='error' id='a'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+		c.Quiet()
+		v = g.Login(t, "away@localhost/x")
+		v.Send("<presence/>")
+		v.Want("<presence from='away@localhost/x'/>")
+		v.Quiet()
+	})
+	g.Run(t, "Z17 who looks for it", func(t *testing.T) {
+		// What who is blocked can ask of the account is answered as for one that does not exist.
+		block(t, "block", "mallory@localhost")
+		defer block(t, "unblock", "mallory@localhost")
+		c := g.Attacker(t, "ok")
+		for _, ns := range []string{"http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items", "jabber:iq:last", "jabber:iq:roster",
+			"jabber:iq:version", "urn:xmpp:blocking", "vcard-temp", "urn:xmpp:mam:2", "jabber:iq:private", "urn:example:x"} {
+			var answers []string
+			for _, addr := range []string{"bob", "nobody"} {
+				c.Send("<iq to='%s@localhost' type='get' id='q'><query xmlns='%s'/></iq>", addr, ns)
+				answers = append(answers, strings.ReplaceAll(c.Must().String(), addr, "X"))
+			}
+			if answers[0] != answers[1] {
+				t.Errorf("%s tells: %s\n%s", ns, answers[0], answers[1])
+			}
+		}
+	})
+}
