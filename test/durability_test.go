@@ -376,7 +376,7 @@ func TestCrashResults(t *testing.T) {
 				p := s.Online(t, "peer-"+user+"@localhost/x")
 				p.Send("<presence type='subscribe' to='%s@localhost'><preauth xmlns='urn:xmpp:pars:0' token='%s'/></presence>", user, token[1])
 				p.Barrier()
-				wantRoster(t, user, "peer-"+user+"@localhost  from")
+				wantRoster(t, user, "peer-"+user+"@localhost  fromsubscribe")
 			}
 		}},
 		{"import", func(t *testing.T, user string) func(*testing.T) {
