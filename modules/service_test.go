@@ -31,7 +31,9 @@ func (p provider) Stop(context.Context) error { return nil }
 // ServiceOf finds what modules provide, on the host that is asked for only, and nothing that nobody provides.
 func TestServiceOf(t *testing.T) {
 	var hosts []*Host
-	in := Define(Info{Name: "mod_greeter", Default: true}, struct{}{}, func(struct{}) Module { return provider{what: "hello", started: func(h *Host) { hosts = append(hosts, h) }} })
+	in := Define(Info{Name: "mod_greeter", Default: true}, struct{}{}, func(struct{}) Module {
+		return provider{what: "hello", started: func(h *Host) { hosts = append(hosts, h) }}
+	})
 	l := NewLoader([]Info{in}, Env{})
 	if _, ok := ServiceOf[greeter](l, "a.example"); ok {
 		t.Error("there is a service before anything is loaded")

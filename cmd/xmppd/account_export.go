@@ -43,7 +43,7 @@ func (s *server) exportAccount(ctx context.Context, w io.Writer, j stanza.JID, s
 	}
 	for _, m := range modules.ServicesOf[modules.Portable](s.loader, j.Domain()) {
 		if err := m.Export(ctx, j, &modules.Export{Writer: w, Secrets: secrets}); err != nil {
-			return fmt.Errorf("%T: %w", m, err)
+			return err
 		}
 	}
 	_, err = io.WriteString(w, "\n</user>\n</host>\n</server-data>\n")

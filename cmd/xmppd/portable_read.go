@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 )
 
-// The bounds of a file that is imported. Lists may be of any length: their entries are read one by one.
+// The bounds of a file that is imported. Lists may be of any length: they are read in pieces.
 const (
 	portableElement = 64 << 20 // bytes of one element
 	portableDepth   = 100
@@ -20,7 +21,13 @@ const (
 // portableUser is a <user/> of XEP-0227.
 type portableUser struct{ host, name, password string }
 
-// lists are the elements whose children are handed over one by one, each in an element of its own.
+// A piece of a list: so many entries, and bytes, but for a single larger one.
+const (
+	pieceCount = 500
+	pieceSize  = 1 << 20
+)
+
+// lists are the elements whose children are handed over in pieces.
 var lists = map[string]bool{
 	modules.NSPortable + " offline-messages": true,
 	modules.NSPortable + "#mam archive":      true,
@@ -240,23 +247,35 @@ func (p *portableReader) hand(raw []byte) error {
 	return p.fn(p.user, e)
 }
 
-// list hands over the children of a list one by one.
+// list hands over the children of a list in pieces, each in a list of its own.
 func (p *portableReader) list(name xml.Name) error {
+	head := fmt.Appendf(nil, "<%s xmlns='%s'>", name.Local, name.Space)
+	piece, n := slices.Clone(head), 0
+	flush := func() error {
+		if n == 0 {
+			return nil
+		}
+		err := p.hand(fmt.Appendf(piece, "</%s>", name.Local))
+		piece, n = append(piece[:0], head...), 0
+		return err
+	}
 	for {
 		t, err := p.token()
 		if err != nil {
 			return err
 		}
 		if _, ok := t.(xml.EndElement); ok {
-			return nil
+			return flush()
 		}
 		raw, err := p.whole()
 		if err != nil {
 			return err
 		}
-		wrapped := fmt.Appendf(nil, "<%s xmlns='%s'>%s</%s>", name.Local, name.Space, raw, name.Local)
-		if err := p.hand(wrapped); err != nil {
-			return err
+		if n == pieceCount || n > 0 && len(piece)+len(raw) > pieceSize {
+			if err := flush(); err != nil {
+				return err
+			}
 		}
+		piece, n = append(piece, raw...), n+1
 	}
 }

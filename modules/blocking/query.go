@@ -118,7 +118,7 @@ func (m *module) block(ctx context.Context, q *modules.IQ) error {
 		return err
 	}
 	for _, j := range added {
-		m.roster.Hide(lift(ctx), owner, j)
+		m.roster.Hide(lift(ctx, owner), owner, j)
 	}
 	m.audit(reports, q.Origin)
 	return nil

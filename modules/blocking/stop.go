@@ -48,7 +48,7 @@ func (m *module) outgoing(ctx context.Context, p *modules.Packet) error {
 	if !yes {
 		return err
 	}
-	m.h.Router.Bounce(lift(ctx), p, errBlocked) // it comes from the blocked address, as XEP-0191 has it
+	m.h.Router.Bounce(lift(ctx, p.From), p, errBlocked) // it comes from the blocked address, as XEP-0191 has it
 	return modules.Done
 }
 
@@ -63,7 +63,7 @@ func (m *module) incoming(ctx context.Context, p *modules.Packet) error {
 		if err != nil {
 			return err
 		}
-		if yes && !lifted(ctx) {
+		if yes && !lifted(ctx, p.To) {
 			return answer(p.Stanza)
 		}
 	}
@@ -116,7 +116,7 @@ func (m *module) made(ctx context.Context, p *modules.Packet) error {
 			yes = b.Blocks(ctx, p.From, p.To)
 		}
 	}
-	if yes && !lifted(ctx) {
+	if yes && !lifted(ctx, p.From) {
 		return modules.Done
 	}
 	return err
@@ -124,7 +124,13 @@ func (m *module) made(ctx context.Context, p *modules.Packet) error {
 
 type liftedKey struct{}
 
-// lift marks what is sent under the context as said by this server, to who is blocked or in his name.
-func lift(ctx context.Context) context.Context { return context.WithValue(ctx, liftedKey{}, true) }
+// lift marks what is sent under the context as said by this server, in the name of an account to whom it blocks or the other
+// way round. What others block stays blocked.
+func lift(ctx context.Context, account stanza.JID) context.Context {
+	return context.WithValue(ctx, liftedKey{}, account.Bare())
+}
 
-func lifted(ctx context.Context) bool { return ctx.Value(liftedKey{}) != nil }
+func lifted(ctx context.Context, account stanza.JID) bool {
+	j, ok := ctx.Value(liftedKey{}).(stanza.JID)
+	return ok && j == account.Bare()
+}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
@@ -22,8 +25,8 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 	}
 	var x stanza.XML
 	x.Start("query", "xmlns", stanza.NSRoster)
-	for _, it := range l.items {
-		if it.listed {
+	for _, j := range slices.SortedFunc(maps.Keys(l.items), func(a, b stanza.JID) int { return strings.Compare(a.String(), b.String()) }) {
+		if it := l.items[j]; it.listed {
 			it.write(&x)
 		}
 	}

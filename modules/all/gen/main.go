@@ -89,6 +89,9 @@ var core = []modules.Info{
 		{Number: 368, Version: "1.1.0", Note: "both as who connects and as who listens"},
 		{Number: 478, Version: "0.2.0"},
 	}},
+	{Name: "cmd/xmppd", XEPs: []modules.XEP{
+		{Number: 227, Version: "1.1", Note: "one account at a time; privacy lists of other servers are skipped"},
+	}},
 }
 
 // comments reads the text over each field of the struct Hooks.
