@@ -271,6 +271,9 @@ func (w *watcher) Start(_ context.Context, h *modules.Host) error {
 			fn(ctx, s)
 		}
 	})
+	h.Hooks.SessionHibernated.On(modules.Watch, func(_ context.Context, s modules.Session) {
+		w.note("hibernated %s unacked=%d %t", s.JID(), s.Info().Unacked, s.Hibernated())
+	})
 	h.Hooks.SessionResumed.On(modules.Watch, func(_ context.Context, s modules.Session) { w.note("resumed %s", s.JID()) })
 	h.Hooks.SessionClosed.On(modules.Watch, func(_ context.Context, s modules.Session) { w.note("closed %s", s.JID()) })
 	h.IQ(modules.Server, "urn:test", func(context.Context, *modules.IQ) ([]byte, error) { return []byte("<pong xmlns='urn:test'/>"), nil })

@@ -118,6 +118,7 @@ func TestResume(t *testing.T) {
 	p.want("<message *two*")
 	p.c.Close()
 	r.asleep("alice@a.test/x", true)
+	r.watch.until(t, "hibernated alice@a.test/x unacked=2 true")
 	r.say("alice@a.test", "three")
 	if s := r.router.Session(jid("alice@a.test/x")); s.Presence() == nil || s.Info().Unacked != 3 {
 		t.Errorf("%+v", s.Info())

@@ -65,7 +65,6 @@ type arrival struct {
 	failed   error
 	takers   map[string]modules.Portable
 	report   importReport
-	waiting  []*stanza.Stanza // of modules, until the account is there
 }
 
 func (s *server) arrive(u portableUser) *arrival {
