@@ -45,7 +45,6 @@ var public = map[string]string{
 	"auth/mechanisms.go: z != j":                                                        "addresses, both sent by the client",
 	"auth/record.go: r.Keys[i].Hash == hash":                                            "names of hashes",
 	"auth/upgrade.go: slices.Contains(a.Hashes, hash)":                                  "names of hashes",
-	"modules/authtoken/authtoken.go: slices.Contains(cfg.Warnings, w)":                  "warnings",
 	"modules/authtoken/authtoken.go: slices.Contains(keystore.Names(cfg, host), o.key)": "names of keys",
 	"modules/authtoken/query.go: p.From.Bare() != p.To":                                 "addresses",
 	"modules/authtoken/record.go: ref != r.ref()":                                       "numbers of generations",

@@ -23,7 +23,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -139,25 +138,7 @@ func checkFile(cfg *config.Config, errs *config.Errors) {
 				errs.AddIn(n, o.option, "%s has no key %q in mod_keystore", host, o.key)
 			}
 		}
-		warnOpen(cfg, n)
-	}
-}
-
-// warnOpen notes a secret in a configuration that everybody on the machine can read.
-func warnOpen(cfg *config.Config, section *config.Node) {
-	fi, err := os.Stat(cfg.Path)
-	if err != nil || fi.Mode().Perm()&0o004 == 0 {
-		return
-	}
-	for _, option := range []string{"otp_seed", "token_secret"} {
-		n := section.Keys[option]
-		if n == nil || n.Value == "" {
-			continue
-		}
-		w := config.Mistake{Line: n.Line, Path: n.Path, Text: fmt.Sprintf("everybody on this machine can read this secret: chmod o= %s, or name a key file with %s_key", cfg.Path, option)}
-		if !slices.Contains(cfg.Warnings, w) {
-			cfg.Warnings = append(cfg.Warnings, w)
-		}
+		cfg.WarnOpen(n, "otp_seed", "token_secret")
 	}
 }
 

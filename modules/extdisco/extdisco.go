@@ -16,7 +16,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -24,6 +23,7 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/keystore"
+	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -32,20 +32,20 @@ const ns = "urn:xmpp:extdisco:2"
 // Config is [modules.mod_extdisco].
 type Config struct {
 	Services      []Service       `toml:"services" doc:"what clients are told of; empty: nothing"`
-	TurnSecret    string          `toml:"turn_secret" doc:"what is shared with the TURN servers: static-auth-secret of coturn" secret:"true"`
+	TurnSecret    secret.Text     `toml:"turn_secret" doc:"what is shared with the TURN servers: static-auth-secret of coturn"`
 	TurnSecretKey string          `toml:"turn_secret_key" doc:"the same from mod_keystore: the name of a key of type file"`
 	TurnTTL       config.Duration `toml:"turn_ttl" doc:"how long credentials made with it are good"`
 }
 
 // Service is an entry of Config.Services.
 type Service struct {
-	Type      string `toml:"type,required" doc:"stun, stuns, turn, turns, or any other that the XMPP registrar knows"`
-	Host      string `toml:"host,required" doc:"name or address"`
-	Port      int    `toml:"port" doc:"0: that of the type"`
-	Transport string `toml:"transport" doc:"udp or tcp"`
-	Name      string `toml:"name" doc:"what people call it"`
-	Username  string `toml:"username" doc:"for all alike; empty: none, or made with the secret"`
-	Password  string `toml:"password" doc:"for all alike" secret:"true"`
+	Type      string      `toml:"type,required" doc:"stun, stuns, turn, turns, or any other that the XMPP registrar knows"`
+	Host      string      `toml:"host,required" doc:"name or address"`
+	Port      int         `toml:"port" doc:"0: that of the type"`
+	Transport string      `toml:"transport" doc:"udp or tcp"`
+	Name      string      `toml:"name" doc:"what people call it"`
+	Username  string      `toml:"username" doc:"for all alike; empty: none, or made with the secret"`
+	Password  secret.Text `toml:"password" doc:"for all alike"`
 }
 
 // relay tells whether the service is one whose credentials are made with the secret.
@@ -63,14 +63,14 @@ func (c *Config) Check(errs *config.Errors) {
 		if !slices.Contains([]string{"", "udp", "tcp"}, s.Transport) {
 			errs.Add(key("transport"), `must be "udp" or "tcp", is %q`, s.Transport)
 		}
-		if s.Password != "" && s.Username == "" {
+		if !s.Password.IsZero() && s.Username == "" {
 			errs.Add(key("password"), "needs username")
 		}
 	}
 	switch {
-	case c.TurnSecret != "" && c.TurnSecretKey != "":
+	case !c.TurnSecret.IsZero() && c.TurnSecretKey != "":
 		errs.Add("turn_secret_key", "is there beside turn_secret: one of them is enough")
-	case c.TurnSecret != "" && len(c.TurnSecret) < minSecret:
+	case !c.TurnSecret.IsZero() && len(c.TurnSecret.Reveal()) < minSecret:
 		errs.Add("turn_secret", "must have at least %d characters", minSecret)
 	}
 	if c.TurnTTL < config.Duration(time.Minute) {
@@ -90,14 +90,7 @@ func checkFile(cfg *config.Config, errs *config.Errors) {
 		if c.TurnSecretKey != "" && !slices.Contains(keystore.Names(cfg, host), c.TurnSecretKey) {
 			errs.AddIn(n, "turn_secret_key", "%s has no key %q in mod_keystore", host, c.TurnSecretKey)
 		}
-		secret := n.Keys["turn_secret"]
-		if fi, err := os.Stat(cfg.Path); secret == nil || c.TurnSecret == "" || err != nil || fi.Mode().Perm()&0o004 == 0 {
-			continue
-		}
-		w := config.Mistake{Line: secret.Line, Path: secret.Path, Text: fmt.Sprintf("everybody on this machine can read this secret: chmod o= %s, or name a key file with turn_secret_key", cfg.Path)}
-		if !slices.Contains(cfg.Warnings, w) {
-			cfg.Warnings = append(cfg.Warnings, w)
-		}
+		cfg.WarnOpen(n, "turn_secret")
 	}
 }
 
@@ -193,15 +186,15 @@ func (m *module) write(x *stanza.XML, s *Service, user stanza.JID) error {
 	if s.Port > 0 {
 		port = strconv.Itoa(s.Port)
 	}
-	username, password, expires := s.Username, s.Password, ""
+	username, password, expires := s.Username, s.Password.Reveal(), ""
 	if s.relay() {
-		secret, err := m.secret()
+		shared, err := m.shared()
 		if err != nil {
 			return err
 		}
-		if secret != nil {
+		if shared != nil {
 			end := time.Now().Add(time.Duration(m.cfg.TurnTTL)).Truncate(time.Second)
-			username, password = m.credentials(secret, user, end)
+			username, password = m.credentials(shared, user, end)
 			expires = end.UTC().Format("2006-01-02T15:04:05Z") // XEP-0082 §3.2
 		}
 	}
@@ -214,24 +207,24 @@ func (m *module) write(x *stanza.XML, s *Service, user stanza.JID) error {
 	return nil
 }
 
-// secret returns what is shared with the TURN servers, or nil.
-func (m *module) secret() ([]byte, error) {
+// shared returns what is shared with the TURN servers, or nil.
+func (m *module) shared() ([]byte, error) {
 	if m.keys != nil {
 		return m.keys.GetKey(m.cfg.TurnSecretKey)
 	}
-	if m.cfg.TurnSecret == "" {
+	if m.cfg.TurnSecret.IsZero() {
 		return nil, nil
 	}
-	return []byte(m.cfg.TurnSecret), nil
+	return []byte(m.cfg.TurnSecret.Reveal()), nil
 }
 
 // credentials makes a name and password that a TURN server takes until a time ("A REST API For Access To TURN Services" §2.2).
 // The name tells users apart, so that one who wastes traffic can be found, and does not say who they are.
-func (m *module) credentials(secret []byte, user stanza.JID, end time.Time) (username, password string) {
+func (m *module) credentials(shared []byte, user stanza.JID, end time.Time) (username, password string) {
 	tag := hmac.New(sha256.New, m.h.Secret("names of users at TURN servers"))
 	tag.Write([]byte(user.Bare().String()))
 	username = strconv.FormatInt(end.Unix(), 10) + ":" + hex.EncodeToString(tag.Sum(nil)[:8])
-	mac := hmac.New(sha1.New, secret)
+	mac := hmac.New(sha1.New, shared)
 	mac.Write([]byte(username))
 	return username, base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

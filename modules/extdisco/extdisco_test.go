@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	secret = "a secret of some length"
-	file   = `[modules.mod_extdisco]
-turn_secret = "` + secret + `"
+	sharedSecret = "a secret of some length"
+	file         = `[modules.mod_extdisco]
+turn_secret = "` + sharedSecret + `"
 services = [
 {type = "stun", host = "stun.a.test", port = 3478, transport = "udp"},
 {type = "turn", host = "turn.a.test", port = 3478, transport = "udp", name = "Relay"},
@@ -73,16 +73,16 @@ func TestServices(t *testing.T) {
 		if s := list[3]; s.Attr("username") != "guest" || s.Attr("password") != "guest's" || s.Attr("port") != "" {
 			t.Errorf("%s", s.AppendTo(nil, ""))
 		}
-		u := relay(t, secret, list[1])
-		if relay(t, secret, list[2]) != u || strings.Contains(u, "alice") {
+		u := relay(t, sharedSecret, list[1])
+		if relay(t, sharedSecret, list[2]) != u || strings.Contains(u, "alice") {
 			t.Errorf("the user is %q", u)
 		}
 		turn := b.IQ("get", "a.test", "<services xmlns='"+ns+"' type='turn'/>").Payload()
-		if len(turn.Children) != 1 || turn.Attr("type") != "turn" || relay(t, secret, turn.Children[0]) == u {
+		if len(turn.Children) != 1 || turn.Attr("type") != "turn" || relay(t, sharedSecret, turn.Children[0]) == u {
 			t.Errorf("%s", turn.AppendTo(nil, ""))
 		}
 		creds := a.IQ("get", "a.test", "<credentials xmlns='"+ns+"'><service host='turn.a.test' type='turns'/></credentials>").Payload()
-		if len(creds.Children) != 1 || creds.Name != "credentials" || relay(t, secret, creds.Children[0]) != u {
+		if len(creds.Children) != 1 || creds.Name != "credentials" || relay(t, sharedSecret, creds.Children[0]) != u {
 			t.Errorf("%s", creds.AppendTo(nil, ""))
 		}
 		for payload, want := range map[string]stanza.Condition{
@@ -103,7 +103,7 @@ func TestServices(t *testing.T) {
 		if got := h.Sent(); len(got) != 1 || condition(got[0]) != stanza.Forbidden {
 			t.Errorf("a stranger got %s", modtest.XML(got))
 		}
-		if strings.Contains(h.Log(), secret) {
+		if strings.Contains(h.Log(), sharedSecret) {
 			t.Error("the log has the secret")
 		}
 	})
@@ -138,14 +138,14 @@ func TestNothing(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for toml, want := range map[string]string{
-		`turn_secret = "short"`:                                         "turn_secret: must have at least 16 characters",
-		`turn_ttl = "1s"`:                                               "turn_ttl: must be at least a minute",
-		`services = [{type = "turn"}]`:                                  "host",
-		`services = [{type = "turn", host = "t", port = 70000}]`:        "is no port",
-		`services = [{type = "turn", host = "t", transport = "smoke"}]`: `must be "udp" or "tcp", is "smoke"`,
-		`services = [{type = "turn", host = "t", password = "p"}]`:      "needs username",
-		`turn_secret_key = "none"`:                                      `has no key "none"`,
-		"turn_secret = \"" + secret + "\"\nturn_secret_key = \"none\"":  "one of them is enough",
+		`turn_secret = "short"`:                                              "turn_secret: must have at least 16 characters",
+		`turn_ttl = "1s"`:                                                    "turn_ttl: must be at least a minute",
+		`services = [{type = "turn"}]`:                                       "host",
+		`services = [{type = "turn", host = "t", port = 70000}]`:             "is no port",
+		`services = [{type = "turn", host = "t", transport = "smoke"}]`:      `must be "udp" or "tcp", is "smoke"`,
+		`services = [{type = "turn", host = "t", password = "p"}]`:           "needs username",
+		`turn_secret_key = "none"`:                                           `has no key "none"`,
+		"turn_secret = \"" + sharedSecret + "\"\nturn_secret_key = \"none\"": "one of them is enough",
 	} {
 		_, err := modtest.TryConfig(t, "a.test", "[modules.mod_extdisco]\n"+toml+"\n", keystore.Info, Info)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "short") {
