@@ -9,8 +9,7 @@ import (
 )
 
 // TestAttackBlocking is Z17: nothing of who is blocked comes through, whatever it is, by whichever form of entry, from this
-// host and from another, and nothing that tells him why (XEP-0191 §3.3, §5). What other servers send takes the same way once
-// it is in the router: blocking.TestInbound has it.
+// host and from another, and nothing that tells him why (XEP-0191 §3.3, §5).
 func TestAttackBlocking(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"localhost", "b.test"}})
 	const to, full = "bob@localhost", "bob@localhost/desk"
@@ -117,4 +116,62 @@ func TestAttackBlocking(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAttackBlockingPeer is Z17 between two servers: what comes from a blocked user of another server, and what this server
+// sends for the one who blocks.
+func TestAttackBlockingPeer(t *testing.T) {
+	f := federate(t, "", false, true)
+	alice, bob := f.a.Online(t, "alice@a.test/x"), f.b.Online(t, "bob@b.test/y")
+	alice.Send("<presence type='subscribe' to='bob@b.test'/><presence type='subscribed' to='bob@b.test'/>")
+	until(bob, "presence", "subscribe")
+	bob.Send("<presence type='subscribed' to='alice@a.test'/><presence type='subscribe' to='alice@a.test'/>")
+	until(alice, "presence", "")
+	until(bob, "presence", "")
+	// ping asks the other server something: what was sent before has arrived there, and what that causes comes before the answer.
+	ping := func(c *xtest.Client, host string) []*xtest.Node {
+		t.Helper()
+		var got []*xtest.Node
+		c.Send("<iq type='get' id='sync' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", host)
+		for n := c.Must(); n.Attr("id") != "sync"; n = c.Must() {
+			got = append(got, n)
+		}
+		return got
+	}
+	ping(alice, "b.test")
+	ping(bob, "a.test")
+	for _, form := range []string{"bob@b.test", "b.test"} {
+		t.Run("Z17 s2s "+form, func(t *testing.T) {
+			alice.Barrier()
+			done(t, alice.IQ("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='"+form+"'/></block>"))
+			bob.Want("<presence type='unavailable' from='alice@a.test/x'/>")
+			for _, to := range []string{"alice@a.test", "alice@a.test/x"} {
+				bob.Send("<message to='%s' type='chat' id='m'><body>x</body></message>", to)
+				bob.Want("<message type='error' id='m'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><none name='blocked'/></error></message>")
+				bob.Send("<iq to='%s' type='get' id='q'><query xmlns='urn:example:x'/></iq>", to)
+				bob.Want("<iq type='error' id='q'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+				bob.Send("<message to='%s' type='headline'><body>x</body></message><presence to='%[1]s'/><presence to='%[1]s' type='probe'/>", to)
+			}
+			bob.Send("<presence><show>away</show></presence>")
+			bob.Want("<presence from='bob@b.test/y'/>")
+			if got := ping(bob, "a.test"); len(got) > 0 {
+				t.Errorf("who is blocked got %s", got)
+			}
+			alice.Send("<presence><show>dnd</show></presence>")
+			alice.Want("<presence from='alice@a.test/x'/>")
+			alice.Send("<message to='bob@b.test' type='chat' id='o'><body>x</body></message>")
+			alice.Want("<message type='error' id='o' from='bob@b.test'><error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><blocked xmlns='urn:xmpp:blocking:errors'/></error></message>")
+			if form != "b.test" { // a server that is blocked answers nothing
+				if got := ping(alice, "b.test"); len(got) > 0 {
+					t.Errorf("who blocks got %s", got)
+				}
+			}
+			if got := ping(bob, "a.test"); len(got) > 0 {
+				t.Errorf("who is blocked got %s", got)
+			}
+			done(t, alice.IQ("set", "", "<unblock xmlns='urn:xmpp:blocking'/>"))
+			alice.Want("<presence type='-' from='bob@b.test/y'><show>away</show></presence>")
+			bob.Want("<presence type='-' from='alice@a.test/x'><show>dnd</show></presence>")
+		})
+	}
 }

@@ -38,16 +38,29 @@ const bodySize = 512 // bytes of a message's text that are told, where they are
 
 // message looks at each message that comes for an account: hardly any has a service.
 func (m *module) message(ctx context.Context, p *modules.Packet) error {
+	m.consider(ctx, p, func(on modules.Session) bool { return on == nil || on.Hibernated() || on.Info().Inactive })
+	return nil
+}
+
+// unclaimed looks at a message that no session took: a device whose session was there a moment ago, and is not to be had any
+// more, has not been told yet.
+func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
+	m.consider(ctx, p, func(on modules.Session) bool { return on != nil && !on.Hibernated() && !on.Info().Inactive })
+	return nil
+}
+
+// consider tells the devices of an account of a message, those that away says so of their sessions (nil: there is none).
+func (m *module) consider(ctx context.Context, p *modules.Packet, away func(on modules.Session) bool) {
 	if p.Stanza.Kind != stanza.KindMessage || p.To.Local() == "" {
-		return nil
+		return
 	}
 	l, err := m.services.Get(ctx, p.To.Local())
 	if err != nil {
 		m.h.Log.Error("push services not read", "account", p.To.Bare().String(), "err", err)
-		return nil // the message itself is not to blame
+		return // the message itself is not to blame
 	}
 	if len(l) == 0 || !worthy(p.Stanza) {
-		return nil
+		return
 	}
 	sessions := m.h.Router.Sessions(p.To.Bare())
 	for _, s := range l {
@@ -56,7 +69,7 @@ func (m *module) message(ctx context.Context, p *modules.Packet) error {
 		if p.Stanza.Type == stanza.TypeGroupchat && (on == nil || on.JID() != p.To) {
 			continue // a room's message is for the session that is in the room
 		}
-		if on == nil || on.Hibernated() || on.Info().Inactive {
+		if away(on) {
 			m.tell(ctx, key, s, func(d *device) {
 				d.count++
 				if m.cfg.IncludeSender {
@@ -68,7 +81,6 @@ func (m *module) message(ctx context.Context, p *modules.Packet) error {
 			})
 		}
 	}
-	return nil
 }
 
 // worthy tells messages that somebody would want to be woken up for: with a text, in clear or encrypted, and calls.

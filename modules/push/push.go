@@ -92,6 +92,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.ToBare.On(modules.Check, m.answered)
 	h.Hooks.ToBare.On(modules.Watch, m.message)
 	h.Hooks.ToFull.On(modules.Watch, m.message)
+	h.Hooks.Unclaimed.On(modules.Check, m.unclaimed) // before somebody keeps it
 	h.Hooks.SessionHibernated.On(modules.Watch, m.hibernated)
 	h.Hooks.SessionResumed.On(modules.Watch, m.resumed)
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)

@@ -14,6 +14,7 @@ import (
 	"github.com/xmppd/xmppd/modules/offline"
 	"github.com/xmppd/xmppd/modules/roster"
 	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
 )
 
 const (
@@ -161,6 +162,11 @@ func TestWhom(t *testing.T) {
 		phone.Change(func(i *modules.SessionInfo) { i.Inactive, i.Unacked = false, 2 })
 		phone.Hibernate()
 		check("it sleeps, and has not got what it was sent", "phone")
+		desk.Refuse(stream.ErrClosed) // it is on its way out
+		phone.Refuse(stream.ErrClosed)
+		say(h, alice, body)
+		check("nobody took it", "phone desk")
+		phone.Refuse(nil)
 		desk.Close(nil)
 		for _, w := range []struct{ name, xml, want string }{
 			{"encrypted", "<message from='" + romeo + "' to='" + alice + "' type='chat'><encrypted xmlns='eu.siacs.conversations.axolotl'/></message>", "phone desk"},
