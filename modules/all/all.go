@@ -41,7 +41,7 @@ var Modules = []modules.Info{
 	keystore.Info, // first: others take their keys from it when they start
 	accounts.Info, // before all that know accounts: the sessions of a deleted one end while others still know whom to tell
 	roster.Info,
-	blocking.Info, // after roster: its answers to strangers are the same for who is blocked; before all that keep and copy
+	blocking.Info, // before all that change, keep and copy
 	last.Info,
 	mam.Info,     // before all that pass messages on: they have their IDs
 	carbons.Info, // before offline: that knows what a session has got already

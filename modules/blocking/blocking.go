@@ -3,8 +3,8 @@
 //
 // # Implementation notes
 //
-//   - Stanzas are stopped at the first hook of each way, before anything is archived, kept or copied. Asking costs a look-up
-//     in a map for an account whose list has been asked for before, and most have none.
+//   - Stanzas are stopped before anything is changed, archived, kept or copied. Asking costs a look-up in a map for an account
+//     whose list has been asked for before, and most have none.
 //   - A list is an immutable value; changes of one account come one after the other, and its sessions are told in that order.
 //   - Presence for who is blocked from now on, or no longer, is sent when the change is in force and on disk; the unavailable
 //     presence of XEP-0191 §3.3 then passes by a mark in its context.
@@ -83,8 +83,9 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.IQ(modules.Account, ns, m.query)
 	h.Disco(modules.Server, ns, nsReport)
 	h.Hooks.Outgoing.On(modules.Check, m.outgoing)
-	h.Hooks.ToBare.On(modules.Check, m.incoming)
-	h.Hooks.ToFull.On(modules.Check, m.incoming)
+	// Behind those who refuse whoever asks, such as for another's roster: else who is blocked could tell by the answer that he is.
+	h.Hooks.ToBare.On(modules.Amend, m.incoming)
+	h.Hooks.ToFull.On(modules.Amend, m.incoming)
 	h.Hooks.ToPeer.On(modules.Check, m.leaving)
 	h.Hooks.UserCreated.On(modules.Check, m.forget) // a crash may have come between the end of an older one and that of its list
 	h.Hooks.UserDeleted.On(modules.Check, m.forget) // before mod_roster says goodbye to the contacts, blocked ones too
