@@ -67,7 +67,7 @@ func TestReload(t *testing.T) {
 	registration := func(t *testing.T) bool {
 		c := s.Dial(t)
 		c.Open()
-		return c.StartTLS().Find("register") != nil
+		return openToAll(c.StartTLS())
 	}
 
 	t.Run("nothing changed", func(t *testing.T) {
