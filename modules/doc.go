@@ -10,6 +10,11 @@
 //  5. When the new table is in force, Stop is called on instances that are no longer in it. What Start registered is
 //     withdrawn by the loader.
 //
+// # What a module stores
+//
+// What is stored of an account ends with it: in Hooks.UserDeleted. Its owner can have it and take it elsewhere: the module
+// provides [Portable]. What is asked for with every stanza is kept in an [AccountCache].
+//
 // # Implementation notes
 //
 //   - Handlers run on the sender's reading goroutine: order is kept (RFC 6120 §10.1), and a slow store slows only the
