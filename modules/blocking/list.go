@@ -140,17 +140,6 @@ func (m *module) write(ctx context.Context, owner string, add, remove []stanza.J
 // erase takes all of an account's list off the disk, whether it can be read or not.
 func (m *module) erase(ctx context.Context, owner string) error {
 	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
-		kv := tx.KV(kvEntries)
-		var keys [][]byte
-		err := kv.Scan(ownerKey(owner), nil, func(k, _ []byte) bool {
-			keys = append(keys, slices.Clone(k))
-			return true
-		})
-		for _, k := range keys {
-			if err == nil {
-				err = kv.Delete(k)
-			}
-		}
-		return err
+		return storage.DeletePrefix(tx.KV(kvEntries), ownerKey(owner))
 	})
 }

@@ -56,27 +56,16 @@ func readReports(by stanza.JID, jids []stanza.JID, items []*stanza.Element) (out
 		for _, c := range e.Children {
 			switch {
 			case c.NS == nsReport && c.Name == "text" && r.Text == "":
-				r.Text = cut(c.Text, reportText)
+				r.Text = stanza.Truncate(c.Text, reportText)
 			case c.NS == nsReport && (c.Name == "report-origin" || c.Name == "third-party") && !slices.Contains(r.Forward, c.Name):
 				r.Forward = append(r.Forward, c.Name)
 			case c.NS == "urn:xmpp:sid:0" && c.Name == "stanza-id" && len(r.Messages) < reportStanza:
-				r.Messages = append(r.Messages, cut(c.Attr("id"), reportIDSize))
+				r.Messages = append(r.Messages, stanza.Truncate(c.Attr("id"), reportIDSize))
 			}
 		}
 		out = append(out, r)
 	}
 	return out, nil
-}
-
-// cut keeps the first bytes of a text, whole characters.
-func cut(s string, size int) string {
-	if len(s) <= size {
-		return s
-	}
-	for size > 0 && s[size]&0xc0 == 0x80 {
-		size--
-	}
-	return s[:size]
 }
 
 // putReports stores reports, within the transaction of the block that they came with.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/roster"
@@ -149,14 +148,8 @@ func answer(d time.Duration, status string) []byte {
 const format = 1
 
 func record(at time.Time, status string) []byte {
-	if len(status) > statusSize {
-		status = status[:statusSize]
-		for !utf8.ValidString(status) {
-			status = status[:len(status)-1]
-		}
-	}
 	b := binary.BigEndian.AppendUint64([]byte{format}, uint64(at.Unix()))
-	return append(b, status...)
+	return append(b, stanza.Truncate(status, statusSize)...)
 }
 
 func parse(b []byte) (time.Time, string, error) {

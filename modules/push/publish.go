@@ -76,7 +76,7 @@ func (m *module) consider(ctx context.Context, p *modules.Packet, away func(on m
 					d.sender = p.From.String()
 				}
 				if m.cfg.IncludeBody {
-					d.body = cut(p.Stanza.Text("body"), bodySize)
+					d.body = stanza.Truncate(p.Stanza.Text("body"), bodySize)
 				}
 			})
 		}
@@ -102,16 +102,6 @@ func worthy(st *stanza.Stanza) bool {
 		}
 	}
 	return false
-}
-
-func cut(s string, size int) string {
-	if len(s) <= size {
-		return s
-	}
-	for size > 0 && s[size]&0xc0 == 0x80 {
-		size--
-	}
-	return s[:size]
 }
 
 // holder returns the session that enabled a service, or nil.

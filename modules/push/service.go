@@ -86,18 +86,7 @@ func parse(key, value []byte) (*service, error) {
 // erase removes an account's services, whether they can be read or not.
 func (m *module) erase(ctx context.Context, local string) error {
 	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
-		kv := tx.KV(kvServices)
-		var keys [][]byte
-		err := kv.Scan(ownerKey(local), nil, func(k, _ []byte) bool {
-			keys = append(keys, slices.Clone(k))
-			return true
-		})
-		for _, k := range keys {
-			if err == nil {
-				err = kv.Delete(k)
-			}
-		}
-		return err
+		return storage.DeletePrefix(tx.KV(kvServices), ownerKey(local))
 	})
 }
 
