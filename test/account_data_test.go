@@ -35,6 +35,9 @@ func everything(t *testing.T, s *xtest.Server, name, word string) {
 	do("<enable xmlns='urn:xmpp:push:0' jid='push-" + word + ".example' node='" + word + "'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field><field var='secret'><value>secret-" + word + "</value></field></x></enable>")
 	do(appendCert(word, xtest.NewClientCert(t, xtest.Login{Names: []string{bare}}), ""))
 	done(t, c.IQ("set", "localhost", "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite'/>"))
+	do("<vCard xmlns='vcard-temp'><FN>" + word + "</FN></vCard>")
+	do("<query xmlns='jabber:iq:private'><x xmlns='urn:example:" + word + "'>" + word + " <b/> mixed</x></query>")
+	do("<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:example:" + word + "'><item id='" + word + "'><x xmlns='urn:example:x'>a " + word + " <b/> c</x></item></publish></pubsub>")
 	askTokens(c)
 	c.Send("<presence/>")
 	c.Barrier()
@@ -110,7 +113,8 @@ func TestDeletedAccount(t *testing.T) {
 	}
 	s.Stop()
 	before := find()
-	for _, module := range []string{"auth", "mod_roster", "mod_last", "mod_offline", "mod_blocking", "mod_push", "mod_invites", "mod_client_certs", "mod_sasl2_fast", "mod_auth_token"} {
+	for _, module := range []string{"auth", "mod_roster", "mod_last", "mod_offline", "mod_blocking", "mod_push", "mod_invites", "mod_client_certs", "mod_sasl2_fast", "mod_auth_token",
+		"mod_pep", "mod_vcard", "mod_private"} {
 		if !slices.ContainsFunc(keysOf(before), func(p string) bool { return strings.Contains(p, module) }) {
 			t.Errorf("the test has nothing of %s: %q", module, keysOf(before))
 		}
@@ -218,7 +222,7 @@ func TestExportImport(t *testing.T) {
 		for _, want := range []string{
 			"jabber:iq:roster", "<group>" + word, "type='subscribe'", "offline-messages", word + " 2", "urn:xmpp:blocking", "urn:xmppd:portable:reports", "urn:xmppd:portable:push",
 			"secret-" + word, "urn:xmppd:portable:invites", "urn:xmppd:portable:last", "urn:xmppd:portable:credentials", "kind='fast'", "kind='certificate'", "kind='token'",
-			"scram-credentials", "created=",
+			"scram-credentials", "created=", "<vCard", "jabber:iq:private", "urn:example:" + word, "pubsub#access_model",
 		} {
 			if !strings.Contains(full, want) {
 				t.Errorf("no %s in\n%s", want, full)

@@ -99,6 +99,49 @@ func TestAttackBlocking(t *testing.T) {
 		v.Want("<presence from='away@localhost/x'/>")
 		v.Quiet()
 	})
+	g.Run(t, "Z17 events", func(t *testing.T) {
+		// Each has subscribed to what the other publishes for everybody.
+		c := g.Attacker(t, "ok")
+		second := g.Online(t, "bob@localhost/second")
+		defer second.Quit()
+		g.Victim.Barrier()
+		const pubsub = "http://jabber.org/protocol/pubsub"
+		publish := func(who *xtest.Client, item string) {
+			t.Helper()
+			done(t, who.IQ("set", "", "<pubsub xmlns='"+pubsub+"'><publish node='urn:example:z17'><item id='"+item+"'><x xmlns='urn:example:x'/></item></publish>"+
+				"<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>"+pubsub+"#publish-options</value></field>"+
+				"<field var='pubsub#access_model'><value>open</value></field></x></publish-options></pubsub>"))
+		}
+		publish(c, "before")
+		publish(g.Victim, "before")
+		for _, s := range []struct {
+			who *xtest.Client
+			at  string
+		}{{c, to}, {g.Victim, "mallory@localhost"}} {
+			bare, _, _ := strings.Cut(s.who.JID, "/")
+			done(t, s.who.IQ("set", s.at, "<pubsub xmlns='"+pubsub+"'><subscribe node='urn:example:z17' jid='"+bare+"'/></pubsub>"))
+		}
+		for _, x := range []*xtest.Client{c, second, g.Victim} {
+			x.Barrier()
+			x.Barrier()
+		}
+		block(t, "block", "mallory@localhost")
+		publish(c, "theirs")
+		publish(g.Victim, "ours")
+		c.Send("<message to='%s' type='chat' id='gone'><body>%s</body></message>", to, "between us")
+		c.Want("<message type='error' id='gone'/>")
+		for _, got := range [][]*xtest.Node{c.Barrier(), second.Barrier(), g.Victim.Barrier()} {
+			for _, n := range got {
+				if s := n.String(); strings.Contains(s, "theirs") && !strings.Contains(n.Attr("from"), "mallory") || strings.Contains(n.Attr("from"), "mallory@") && strings.HasPrefix(n.Attr("to"), "bob@") ||
+					strings.Contains(s, "'ours'") || strings.HasPrefix(n.Attr("from"), "bob@") && strings.HasPrefix(n.Attr("to"), "mallory@") || strings.Contains(s, "between us") {
+					t.Errorf("came through: %s", n)
+				}
+			}
+		}
+		block(t, "unblock", "mallory@localhost")
+		c.Send("<message to='%s' type='chat' id='again'><body>x</body></message>", to)
+		g.Victim.Want("<message id='again'/>")
+	})
 	g.Run(t, "Z17 who looks for it", func(t *testing.T) {
 		// What who is blocked can ask of the account is answered as for one that does not exist.
 		block(t, "block", "mallory@localhost")

@@ -29,8 +29,9 @@ const (
 
 // lists are the elements whose children are handed over in pieces.
 var lists = map[string]bool{
-	modules.NSPortable + " offline-messages": true,
-	modules.NSPortable + "#mam archive":      true,
+	modules.NSPortable + " offline-messages":   true,
+	modules.NSPortable + "#mam archive":        true,
+	"http://jabber.org/protocol/pubsub pubsub": true,
 }
 
 // readPortable reads a file of XEP-0227, and calls fn for each user, with a nil element, and then for each of its elements.

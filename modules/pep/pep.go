@@ -159,6 +159,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
 	modules.Provide[Service](h, service{m})
 	modules.Provide(h, nodes{m})
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

@@ -69,6 +69,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.UserCreated.On(modules.Keep, m.forget)
 	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
 	modules.Provide[Service](h, m)
+	modules.Provide[modules.Portable](h, m)
 	return nil
 }
 

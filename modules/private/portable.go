@@ -1,0 +1,52 @@
+package private
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Claims implements modules.Portable (XEP-0227 §3.5).
+func (*module) Claims() []string { return []string{ns + " query"} }
+
+// Export implements modules.Portable. What other modules keep is told by them.
+func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Export) error {
+	var x stanza.XML
+	x.Start("query", "xmlns", ns)
+	n := 0
+	err := m.kv.Scan(ctx, ownerKey(account.Local()), nil, func(_, value []byte) bool {
+		n++
+		x.Raw(value)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("read private data: %w", err)
+	}
+	if n > 0 {
+		_, err = w.Write(x.Bytes())
+	}
+	return err
+}
+
+// Import implements modules.Portable.
+func (m *module) Import(ctx context.Context, account stanza.JID, e *stanza.Stanza) error {
+	for i, c := range e.Children {
+		name := e.ChildName(i)
+		if c.NS == ns || c.NS == "" {
+			continue
+		}
+		raw := e.Copy(i)
+		if k := m.keeper(c.NS, name); k != nil {
+			if err := k.StorePrivate(ctx, account, account, raw); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := m.kv.Put(ctx, key(account.Local(), c.NS, name), raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
