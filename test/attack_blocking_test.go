@@ -99,12 +99,13 @@ func TestAttackBlocking(t *testing.T) {
 		v.Want("<presence from='away@localhost/x'/>")
 		v.Quiet()
 	})
-	g.Run(t, "Z17 events", func(t *testing.T) {
+	g.Run(t, "Z17 events, archive, copies", func(t *testing.T) {
 		// Each has subscribed to what the other publishes for everybody.
 		c := g.Attacker(t, "ok")
 		second := g.Online(t, "bob@localhost/second")
 		defer second.Quit()
 		g.Victim.Barrier()
+		done(t, second.IQ("set", "", "<enable xmlns='urn:xmpp:carbons:2'/>"))
 		const pubsub = "http://jabber.org/protocol/pubsub"
 		publish := func(who *xtest.Client, item string) {
 			t.Helper()
@@ -136,6 +137,13 @@ func TestAttackBlocking(t *testing.T) {
 					strings.Contains(s, "'ours'") || strings.HasPrefix(n.Attr("from"), "bob@") && strings.HasPrefix(n.Attr("to"), "mallory@") || strings.Contains(s, "between us") {
 					t.Errorf("came through: %s", n)
 				}
+			}
+		}
+		g.Victim.Send("<iq type='set' id='look'><query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>" +
+			"<field var='with'><value>mallory@localhost</value></field></x></query></iq>")
+		for n := g.Victim.Must(); n.Attr("id") != "look"; n = g.Victim.Must() {
+			if strings.Contains(n.String(), "gone") {
+				t.Errorf("in the archive: %s", n)
 			}
 		}
 		block(t, "unblock", "mallory@localhost")

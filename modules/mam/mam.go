@@ -136,6 +136,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
 
 	modules.Provide[Service](h, m)
+	modules.Provide[modules.Portable](h, m)
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	m.swept.Go(func() { m.sweep(ctx) })

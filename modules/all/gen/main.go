@@ -90,7 +90,7 @@ var core = []modules.Info{
 		{Number: 478, Version: "0.2.0"},
 	}},
 	{Name: "cmd/xmppd", XEPs: []modules.XEP{
-		{Number: 227, Version: "1.1", Note: "one account at a time; privacy lists of other servers are skipped"},
+		{Number: 227, Version: "1.1", Note: "one account at a time; privacy lists of other servers are skipped; archives get IDs of this server, so that what waits for an offline account and is in its archive reaches a client from both"},
 	}},
 }
 
