@@ -80,7 +80,7 @@ var Info = modules.Define(modules.Info{
 	Summary: "what users publish about themselves: avatars, keys, bookmarks, moods",
 	Default: true,
 	XEPs: []modules.XEP{
-		{Number: 60, Version: "1.30.0", Note: "accounts only (XEP-0163). Not there: access model authorize, subscription options and ids, leases, collections, item_expire, purge_offline, publish models other than publishers, several items in one request. A full node lets its oldest item go without a word, unless max_items is max: then the new one is refused"},
+		{Number: 60, Version: "1.30.0", Note: "accounts only (XEP-0163). Not there: access model authorize, subscription options and ids, leases, collections, item_expire, purge_offline, notify_sub, presence_based_delivery, publish_node_full, publish models other than publishers, several items in one request. A full node lets its oldest item go without a word, unless max_items is max: then the new one is refused"},
 		{Number: 163, Version: "1.2.2", Note: "replyto addresses (§4.3.1): they would tell contacts which device published; a subscription to all of an account's nodes at once (§5)"},
 		{Number: 222, Version: "1.0"},
 		{Number: 223, Version: "1.1.1"},

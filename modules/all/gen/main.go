@@ -56,6 +56,7 @@ func render(hooksGo string) (map[string][]byte, error) {
 	if err := modules.RenderXEPs(&x, append(core, all.Modules...)); err != nil {
 		return nil, err
 	}
+	renderCompliance(&x)
 	var sections []config.Section
 	for _, m := range all.Modules {
 		sections = append(sections, m.Section)
