@@ -352,7 +352,7 @@ func TestPark(t *testing.T) {
 					if c.rd != nil || c.wire.in != nil {
 						t.Error("a parked connection holds a buffer")
 					}
-					if tc := c.secure(); tc != nil {
+					if tc := c.secure(); tc != nil && tlsFields != nil {
 						raw, _, hand := tlsFields.of(tc)
 						if raw.Cap() != 0 || hand.Cap() != 0 {
 							t.Errorf("TLS holds %d and %d bytes", raw.Cap(), hand.Cap())
