@@ -205,6 +205,12 @@ func (b *inbox) all() []string {
 	return slices.Clone(b.got)
 }
 
+func (b *inbox) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.got = nil
+}
+
 // wait waits until n stanzas have arrived and returns all.
 func (b *inbox) wait(t testing.TB, n int) []string {
 	t.Helper()
@@ -336,6 +342,16 @@ func (p *peer) next() string {
 	}
 }
 
+// pinged returns the id of a ping from a.test to b.test; empty: it is something else.
+func pinged(s string) string {
+	if m := aPing.FindStringSubmatch(s); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+var aPing = regexp.MustCompile("^<iq type='get' from='a.test' to='b.test' id='([^']+)'><ping xmlns='urn:xmpp:ping'/></iq>$")
+
 func (p *peer) cut(from int64) string { return string(p.tee.b[from:p.dec.InputOffset()]) }
 
 // want reads the next thing and compares it with a pattern, in which * stands for anything.
@@ -405,15 +421,21 @@ func (p *peer) external(data string) {
 // admitted is a peer that has proved by certificate to be b.test, at a rig that is a.test.
 func (r *rig) admitted(before string) *peer {
 	r.t.Helper()
+	return r.admittedAs("b.test", before)
+}
+
+func (r *rig) admittedAs(domain, before string) *peer {
+	r.t.Helper()
 	p := r.stranger()
-	p.header("to='a.test' from='b.test'")
-	p.secure(r.w.certificate("b.test"))
-	p.header("to='a.test' from='b.test'")
+	ends := "to='a.test' from='" + domain + "'"
+	p.header(ends)
+	p.secure(r.w.certificate(domain))
+	p.header(ends)
 	if before != "" {
 		p.send("%s", before)
 	}
 	p.external("=")
 	p.want("<success *")
-	p.header("to='a.test' from='b.test'")
+	p.header(ends)
 	return p
 }

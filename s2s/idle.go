@@ -24,6 +24,10 @@ func (l *link) silence(now time.Time) error {
 		l.sc.SetReadDeadline(now.Add(ackTime))
 		return l.ask()
 	}
+	if due := l.unanswered(now); !due.IsZero() {
+		l.sc.SetReadDeadline(due)
+		return nil
+	}
 	if !l.used.Swap(false) {
 		return errClose
 	}

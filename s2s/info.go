@@ -82,8 +82,6 @@ func (l *link) info() StreamInfo {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.sm != nil {
-		i.SM, i.Unacked = true, l.sm.len()
-	}
+	i.SM, i.Unacked = l.sm != nil, l.unacked()
 	return i
 }

@@ -53,8 +53,10 @@ type link struct {
 
 	mu     sync.Mutex
 	closed bool
-	routes map[*route]struct{}
-	sm     *sm // nil unless XEP-0198 is on
+	routes map[*route]*pings
+	sm     *sm           // nil unless XEP-0198 is on
+	alarm  time.Time     // when the first ping's answer is due; zero: none is on its way
+	empty  chan struct{} // made by who waits for all to be acknowledged
 }
 
 func (s *engine) newLink(nc net.Conn, set *settings, out bool) *link {

@@ -15,6 +15,7 @@ type item struct {
 	raw   []byte
 	at    int64 // when, in Unix seconds
 	tries int   // streams that broke before it was acknowledged
+	owed  bool  // its sender has to learn it when it is lost
 }
 
 // maxTries is how often a stanza is sent. What breaks the stream each time shall not hold up what comes after it.

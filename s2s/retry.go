@@ -202,16 +202,21 @@ func (r *route) wake() {
 	r.bounce(left, errTimedOut)
 }
 
-// lost takes back what a link has not brought to its end.
-func (r *route) lost(l *link, unacked []item) {
+// lost takes back what a link has not brought to its end: what goes out again, and what must not, for the other server may
+// have it and could not tell that it comes a second time.
+func (r *route) lost(l *link, again []item, unanswered []unacked) {
 	r.mu.Lock()
 	if r.link == l {
 		r.link = nil
 	}
 	var left []item
-	if len(unacked) > 0 {
-		r.queue = append(unacked, r.queue...)
-		left = r.take(func(it *item) bool { return it.tries >= maxTries })
+	for _, u := range unanswered {
+		r.hold(u.raw, -1)
+		left = append(left, u.item)
+	}
+	if len(again) > 0 {
+		r.queue = append(again, r.queue...)
+		left = append(left, r.take(func(it *item) bool { return it.tries >= maxTries })...)
 	}
 	if r.link == nil {
 		r.look()

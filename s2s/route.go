@@ -55,7 +55,8 @@ func (rs *routes) add(s *engine, k pair, limit int) *route {
 //
 // What is promised: stanzas arrive in order. Where the other server speaks XEP-0198, one that was sent and not acknowledged
 // is sent again on the next stream, so it may arrive twice but is not lost; or its sender learns that it may be, after
-// limits.s2s_queue_time or a few streams that broke over it. Where it does not, what was written when a stream breaks may be lost.
+// limits.s2s_queue_time or a few streams that broke over it. Where it does not, a stanza is sent once, and its sender learns
+// that it may be lost when the stream breaks before the other server has answered what went out behind it (ping.go).
 type route struct {
 	srv *engine
 	pair
@@ -138,7 +139,7 @@ func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (boo
 		return true, errCrowded
 	}
 	raw := st.Encode()
-	r.queue = append(r.queue, item{raw: raw, at: now.Unix()})
+	r.queue = append(r.queue, item{raw: raw, at: now.Unix(), owed: owed(st)})
 	r.hold(raw, 1)
 	switch {
 	case r.link != nil:

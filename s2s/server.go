@@ -182,6 +182,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer close(done)
 		if first {
 			var wg sync.WaitGroup
+			for _, l := range s.all() { // one may bring what another one waits for
+				wg.Go(func() { l.await(ctx) })
+			}
+			wg.Wait()
 			for _, l := range s.all() {
 				wg.Go(func() { l.depart(ctx) })
 			}

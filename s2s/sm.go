@@ -16,12 +16,15 @@ import (
 type sm struct {
 	in  atomic.Uint32 // stanzas of the other server's that have been handled
 	out uint32        // stanzas that it has acknowledged
+	backlog
+	asked bool      // an <r/> is on its way
+	due   time.Time // when its answer must be here
+}
 
-	queue []unacked // from head on
-	head  int
-	asked bool          // an <r/> is on its way
-	due   time.Time     // when its answer must be here
-	empty chan struct{} // made by who waits for all to be acknowledged
+// drop forgets the first n stanzas.
+func (m *sm) drop(n int) {
+	m.backlog.drop(n)
+	m.out += uint32(n) // modulo 2^32, XEP-0198 §4
 }
 
 // unacked is a stanza on its way, and where it goes back to.
@@ -30,28 +33,40 @@ type unacked struct {
 	route *route
 }
 
-func (m *sm) len() int { return len(m.queue) - m.head }
+// backlog are stanzas on their way, in their order, from head on.
+type backlog struct {
+	queue []unacked
+	head  int
+}
 
-// drop forgets the first n stanzas.
-func (m *sm) drop(n int) {
-	for i := m.head; i < m.head+n; i++ {
-		u := &m.queue[i]
+func (b *backlog) len() int { return len(b.queue) - b.head }
+
+// drop forgets the first n.
+func (b *backlog) drop(n int) {
+	for i := b.head; i < b.head+n; i++ {
+		u := &b.queue[i]
 		u.route.hold(u.raw, -1)
 		*u = unacked{}
 	}
-	m.head += n
-	m.out += uint32(n) // modulo 2^32, XEP-0198 §4
+	b.head += n
 	switch {
-	case m.head == len(m.queue):
-		m.queue, m.head = m.queue[:0], 0
-		if cap(m.queue) > 64 {
-			m.queue = nil // an idle link keeps nothing big
+	case b.head == len(b.queue):
+		b.queue, b.head = b.queue[:0], 0
+		if cap(b.queue) > 64 {
+			b.queue = nil // an idle link keeps nothing big
 		}
-	case m.head >= 64 && m.head > len(m.queue)/2:
-		rest := copy(m.queue, m.queue[m.head:])
-		clear(m.queue[rest:])
-		m.queue, m.head = m.queue[:rest], 0
+	case b.head >= 64 && b.head > len(b.queue)/2:
+		rest := copy(b.queue, b.queue[b.head:])
+		clear(b.queue[rest:])
+		b.queue, b.head = b.queue[:rest], 0
 	}
+}
+
+// take empties it.
+func (b *backlog) take() []unacked {
+	left := b.queue[b.head:]
+	b.queue, b.head = nil, 0
+	return left
 }
 
 // ackTime is how long the other server may take to acknowledge. Who does not is taken for dead.
@@ -65,15 +80,15 @@ func (l *link) join(r *route) bool {
 		return false
 	}
 	if l.routes == nil {
-		l.routes = map[*route]struct{}{}
+		l.routes = map[*route]*pings{}
 	}
-	l.routes[r] = struct{}{}
+	l.routes[r] = &pings{}
 	return true
 }
 
 // send sends a stanza. What it does not take, it leaves to the route. Without XEP-0198 it takes nothing while the socket
-// does not: when the link breaks, what it has taken is lost, and what the route has goes out elsewhere or back. Under
-// route.mu.
+// does not: when the link breaks, it is not known what has become of what it has taken, and what the route has goes out
+// elsewhere. Under route.mu.
 func (l *link) send(ctx context.Context, r *route, st *stanza.Stanza) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,15 +98,16 @@ func (l *link) send(ctx context.Context, r *route, st *stanza.Stanza) error {
 	if max := l.offered.maxBytes; max > 0 && st.Size() > max {
 		return errTooLarge
 	}
-	if l.sm == nil {
-		if l.sc.Blocked() {
-			return stream.ErrSlow
-		}
+	if l.sm == nil && l.sc.Blocked() {
+		return stream.ErrSlow
+	}
+	owed := owed(st)
+	if l.sm == nil && (!owed || l.routes[r].deaf) {
 		l.touch()
 		return l.sc.Queue(ctx, st.AppendTo)
 	}
-	it := item{raw: st.Encode(), at: time.Now().Unix()}
-	err := l.putManaged(ctx, r, it)
+	it := item{raw: st.Encode(), at: time.Now().Unix(), owed: owed}
+	err := l.putKept(ctx, r, it)
 	if err == nil {
 		r.hold(it.raw, 1)
 	}
@@ -115,11 +131,11 @@ func (l *link) put(ctx context.Context, r *route, it item) error {
 	if max := l.offered.maxBytes; max > 0 && len(it.raw) > max {
 		return errTooLarge
 	}
-	if l.sm != nil {
-		return l.putManaged(ctx, r, it)
-	}
-	if l.sc.Blocked() {
+	if l.sm == nil && l.sc.Blocked() {
 		return stream.ErrSlow
+	}
+	if l.sm != nil || it.owed && !l.routes[r].deaf {
+		return l.putKept(ctx, r, it)
 	}
 	l.touch()
 	err := l.sc.Queue(ctx, func(dst []byte) []byte { return append(dst, it.raw...) })
@@ -129,7 +145,15 @@ func (l *link) put(ctx context.Context, r *route, it item) error {
 	return err
 }
 
-// putManaged sends a stanza that must be acknowledged. The first one brings a request to do so with it, so one is always on
+// putKept sends a stanza that must be acknowledged, in the way that the other server knows. Under mu.
+func (l *link) putKept(ctx context.Context, r *route, it item) error {
+	if l.sm == nil {
+		return l.putPinged(ctx, r, it)
+	}
+	return l.putManaged(ctx, r, it)
+}
+
+// putManaged sends a stanza that XEP-0198 acknowledges. The first one brings a request to do so with it, so one is always on
 // its way while anything is unacknowledged, and never two. Under mu.
 func (l *link) putManaged(ctx context.Context, r *route, it item) error {
 	m, ask := l.sm, !l.sm.asked
@@ -191,6 +215,9 @@ func (l *link) manage(st *stanza.Stanza) error {
 		if l.sm != nil || l.out {
 			return l.say(smFailed(stanza.UnexpectedRequest))
 		}
+		for r := range l.routes { // of what went out before, a count says nothing
+			l.ping(l.ctx, r)
+		}
 		l.sm = &sm{}
 		return l.say("<enabled xmlns='" + stanza.NSSM + "'/>")
 	case "resume": // XEP-0198 §5: nothing is kept to be resumed
@@ -236,10 +263,7 @@ func (l *link) acknowledged(st *stanza.Stanza) error {
 	if m.len() > 0 {
 		return l.ask()
 	}
-	if m.empty != nil {
-		close(m.empty)
-		m.empty = nil
-	}
+	l.settle()
 	return nil
 }
 
@@ -279,48 +303,68 @@ func (l *link) handBack() {
 	l.mu.Lock()
 	l.closed = true
 	left := map[*route][]item{}
-	if m := l.sm; m != nil {
-		for _, u := range m.queue[m.head:] {
+	if l.sm != nil {
+		for _, u := range l.sm.take() {
 			u.tries++
 			left[u.route] = append(left[u.route], u.item)
-		}
-		m.queue, m.head = nil, 0
-		if m.empty != nil {
-			close(m.empty)
-			m.empty = nil
 		}
 	}
 	routes := l.routes
 	l.routes = nil
+	l.settle()
 	l.mu.Unlock()
-	for r := range routes {
-		r.lost(l, left[r])
+	for r, p := range routes {
+		r.lost(l, left[r], p.take())
+	}
+}
+
+// unacked is how many stanzas the other server has not acknowledged. Under mu.
+func (l *link) unacked() (n int) {
+	if l.sm != nil {
+		n = l.sm.len()
+	}
+	for _, p := range l.routes {
+		n += p.len()
+	}
+	return n
+}
+
+// settle tells who waits for it that everything is acknowledged. Under mu.
+func (l *link) settle() {
+	if l.empty != nil && l.unacked() == 0 {
+		close(l.empty)
+		l.empty = nil
 	}
 }
 
 // departTime is how long Shutdown waits for acknowledgements.
 const departTime = 2 * time.Second
 
-// depart ends a link because the server stops.
-func (l *link) depart(ctx context.Context) {
+// await waits until the other server has acknowledged everything, because the server stops.
+func (l *link) await(ctx context.Context) {
 	l.mu.Lock()
 	var empty chan struct{}
-	if m := l.sm; m != nil && m.len() > 0 && !l.closed {
+	if l.unacked() > 0 {
 		empty = make(chan struct{})
-		m.empty = empty
+		l.empty = empty
 	}
 	l.mu.Unlock()
 	l.sc.Flush()
-	if empty != nil {
-		t := time.NewTimer(departTime)
-		defer t.Stop()
-		select {
-		case <-empty:
-		case <-t.C:
-		case <-ctx.Done():
-		case <-l.sc.Done():
-		}
+	if empty == nil {
+		return
 	}
+	t := time.NewTimer(departTime)
+	defer t.Stop()
+	select {
+	case <-empty:
+	case <-t.C:
+	case <-ctx.Done():
+	case <-l.sc.Done():
+	}
+}
+
+// depart ends a link because the server stops.
+func (l *link) depart(ctx context.Context) {
 	l.mu.Lock()
 	if l.sm != nil {
 		l.sc.Queue(ctx, l.sm.appendAck) // what was handled need not be sent again

@@ -37,6 +37,10 @@ func (l *link) stanza(st *stanza.Stanza) error {
 	if t == nil {
 		return &stream.Error{Condition: "host-gone"} // RFC 6120 §4.9.3.5
 	}
+	if l.pong(g.pair, st) { // it keeps no link alive
+		l.count()
+		return nil
+	}
 	l.touch()
 	st.SetFrom(from) // as prepared, whatever the other server's spelling
 	st.SetTo(to)
@@ -54,8 +58,13 @@ func (l *link) stanza(st *stanza.Stanza) error {
 		}
 		s.o.Router.Bounce(l.ctx, p, e)
 	}
-	if l.sm != nil { // set by this goroutine alone
-		l.sm.in.Add(1) // only now it is ours (XEP-0198 §4)
-	}
+	l.count()
 	return nil
+}
+
+// count counts a stanza as handled: only now it is ours (XEP-0198 §4).
+func (l *link) count() {
+	if l.sm != nil { // set by this goroutine alone
+		l.sm.in.Add(1)
+	}
 }

@@ -43,7 +43,14 @@ func newPeerTarget(t *testing.T, limits string) *peerTarget {
 		Extra:  "[[host_config]]\nhost = 'open.test'\ns2s = {secure_auth = false}\n",
 	})}
 	g.alice = g.Online(t, "alice@open.test/x")
+	g.alice.Ignore, g.Victim.Ignore = unanswered, unanswered
 	return g
+}
+
+// unanswered tells whether an element says that a message may not have arrived, one without an id, so that nobody asks what
+// becomes of it: the peer has ended without an answer to the ping behind it.
+func unanswered(n *xtest.Node) bool {
+	return n.Attr("type") == "error" && n.Attr("id") == "" && n.Child("error") != nil && n.Child("error").Child("remote-server-timeout") != nil
 }
 
 // run runs an attack that nothing of may reach anybody.

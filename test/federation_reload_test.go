@@ -59,6 +59,7 @@ func TestFederationReload(t *testing.T) {
 		return false
 	}
 	alice := g.Login(t, "alice@a.test/x")
+	alice.Ignore = unanswered
 	in := map[string]*xtest.PeerStream{}
 	for _, d := range []string{"b.test", "c.test"} {
 		p := g.peer(t, d, xtest.PeerOptions{On: on})

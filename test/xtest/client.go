@@ -25,6 +25,7 @@ type Client struct {
 	NS      string // the default namespace of patterns, jabber:client where empty
 	Header  *Node  // the server's stream header
 	JID     string
+	Ignore  func(*Node) bool // where set, says what is not handed on
 	pending []*Node
 	dec     *xml.Decoder
 	in      *tap
@@ -153,7 +154,7 @@ func (c *Client) next(wait time.Duration) (*Node, error) {
 			if found := Insides(n); found != "" {
 				c.T.Errorf("%s: a text for people tells %q: %s", c.Name, found, n)
 			}
-			if !c.count(n) {
+			if !c.count(n) || c.Ignore != nil && c.Ignore(n) {
 				continue
 			}
 			return n, nil

@@ -164,7 +164,8 @@ type PeerStanza struct {
 }
 
 // Peer is another server that listens, one for each domain. Unless told otherwise it is honest and generous: it offers
-// STARTTLS, EXTERNAL and dialback, believes every key, vouches for every key of its own, and hands on what it receives.
+// STARTTLS, EXTERNAL and dialback, believes every key, vouches for every key of its own, and hands on what it receives. Pings
+// of the server itself it does not answer: that would take a stream of its own.
 type Peer struct {
 	Domain string
 	Addr   string
@@ -348,6 +349,7 @@ func (p *Peer) serve(nc net.Conn) {
 			if answer != "-" {
 				st.TrySend(fmt.Sprintf("<db:verify from='%s' to='%s' id='%s' type='%s'/>", n.Attr("to"), n.Attr("from"), n.Attr("id"), answer))
 			}
+		case n.Child("ping") != nil && n.Attr("from") == st.To:
 		case n.Name.Space == nsServer:
 			p.Got <- PeerStanza{n, how, secure}
 		}
