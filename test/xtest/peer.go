@@ -349,7 +349,7 @@ func (p *Peer) serve(nc net.Conn) {
 			if answer != "-" {
 				st.TrySend(fmt.Sprintf("<db:verify from='%s' to='%s' id='%s' type='%s'/>", n.Attr("to"), n.Attr("from"), n.Attr("id"), answer))
 			}
-		case n.Child("ping") != nil && n.Attr("from") == st.To:
+		case n.Name.Local == "iq" && n.Child("ping") != nil && n.Attr("from") == st.To: // the server's own, no user's
 		case n.Name.Space == nsServer:
 			p.Got <- PeerStanza{n, how, secure}
 		}
