@@ -119,6 +119,7 @@ type Query struct {
 	Start, End    time.Time // inclusive; zero: open
 	After, Before string    // IDs, exclusive; empty: open
 	Max           int       // 0: 50; at most MaxPage
+	MaxBytes      int       // of the items' data; 0: MaxPageBytes, which is the most. A single larger item still comes
 	Last          bool      // the page just before Before or the end; items still come in rising order
 }
 

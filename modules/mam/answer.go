@@ -71,9 +71,22 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	return fin(page, given), nil
 }
 
+// maxPageSize is how large a page may become, in bytes; one message always fits. All of it waits for a client that has not
+// acknowledged it yet (XEP-0198), and too much of that ends the session: who fills somebody's archive with large messages must
+// not keep him from reading it.
+const maxPageSize = 1 << 20
+
+// pageSize is maxPageSize, or less where sessions may have less: half of it, since there is more in the world than archives.
+func (m *module) pageSize() int {
+	if limit := int(m.h.File().Limits.SMQueueSize); limit > 0 {
+		return min(maxPageSize, limit/2)
+	}
+	return maxPageSize
+}
+
 // page reads the messages of a query.
 func (m *module) page(ctx context.Context, owner stanza.JID, q *query) (storage.Page, error) {
-	s := storage.Query{Start: q.start, End: q.end, Max: max(q.max, 1), Last: q.last}
+	s := storage.Query{Start: q.start, End: q.end, Max: max(q.max, 1), MaxBytes: m.pageSize(), Last: q.last}
 	if !q.with.IsZero() {
 		s.With, s.Resource = q.with.Bare().String(), q.with.Resource()
 		if q.with.Bare() == owner { // XEP-0313 §4.1.1: notes to oneself, whatever the resources
@@ -160,17 +173,23 @@ func (m *module) pick(ctx context.Context, owner stanza.JID, q *query, s storage
 			!s.Start.IsZero() && it.At.Before(s.Start) || !s.End.IsZero() && it.At.After(s.End) ||
 			s.After != "" && it.ID <= s.After || s.Before != "" && it.ID >= s.Before
 	})
-	page := storage.Page{Items: items, Complete: true, Total: -1}
+	page := storage.Page{Total: -1}
 	if s.After == "" && s.Before == "" {
 		page.Total = len(items)
 	}
-	if n := len(items) - q.max; n > 0 {
-		page.Complete = false
+	n, size := 0, 0
+	for ; n < min(len(items), q.max); n++ {
+		it := &items[n]
 		if s.Last {
-			page.Items = items[n:]
-		} else {
-			page.Items = items[:q.max]
+			it = &items[len(items)-1-n]
 		}
+		if size += len(it.Data); n > 0 && size > s.MaxBytes {
+			break
+		}
+	}
+	page.Complete = n == len(items)
+	if page.Items = items[:n]; s.Last {
+		page.Items = items[len(items)-n:]
 	}
 	return page, nil
 }

@@ -128,6 +128,53 @@ func TestQueries(t *testing.T) {
 	})
 }
 
+// Large messages make short pages: a client that acknowledges what it gets has room for so much, and reads on.
+func TestLargeMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			toml, page string
+		}{{"", "0 1 2"}, {"[limits]\nsm_queue_size = \"1MiB\"\n", "0"}} {
+			h, _ := host(t, tt.toml)
+			alice := h.Session("alice@a.test/x")
+			for i := range 5 {
+				h.Send("<message type='chat' from='mallory@b.test/x' to='alice@a.test/x'>" + body(fmt.Sprint(i)) +
+					"<x xmlns='urn:x'>" + strings.Repeat("x", 300<<10) + "</x></message>")
+			}
+			first := ask(t, alice)
+			if first.bodies() != tt.page || first.fin().Attr("complete") != "" || first.rsm().ChildText("last") != first.ids()[len(first.ids())-1] {
+				t.Errorf("got %s, %s", first.bodies(), first.iq.AppendTo(nil))
+			}
+			for _, dir := range []struct{ cursor, edge, bodies string }{{"after", "last", "0 1 2 3 4"}, {"before", "first", "4 3 2 1 0"}} {
+				var all []string
+				for cursor, done := "", false; !done; {
+					at := ""
+					if cursor != "" || dir.cursor == "before" {
+						at = "<" + dir.cursor + ">" + cursor + "</" + dir.cursor + ">"
+					}
+					a := ask(t, alice, rsm(at))
+					list := strings.Fields(a.bodies())
+					if dir.cursor == "before" {
+						slices.Reverse(list)
+					}
+					all = append(all, list...)
+					cursor, done = a.rsm().ChildText(dir.edge), a.fin().Attr("complete") == "true" || len(all) > 5
+				}
+				if got := strings.Join(all, " "); got != dir.bodies {
+					t.Errorf("%s: %s", dir.cursor, got)
+				}
+			}
+			known := ask(t, alice, rsm("<max>1</max>")).ids()[0]
+			last := ask(t, alice, rsm("<max>1</max><before/>")).ids()[0]
+			ids := append(first.ids(), last, known)
+			page := ask(t, alice, fields("ids", strings.Join(ids, " ")))
+			back := ask(t, alice, fields("ids", strings.Join(ids, " "))+rsm("<before/>"))
+			if page.bodies() != tt.page || page.fin().Attr("complete") == "true" && len(first.ids()) > 1 || !strings.HasSuffix(back.bodies(), "4") {
+				t.Errorf("by ID: %s, %s", page.bodies(), back.bodies())
+			}
+		}
+	})
+}
+
 // R14 and its like: what is wrong is said.
 func TestBadQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

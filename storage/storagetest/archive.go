@@ -394,6 +394,11 @@ func testArchiveBytes(t *testing.T, s storage.Store) {
 		if len(p.Items) != 2 || p.Complete || p.Total != 5 {
 			t.Fatalf("got %d items, complete %v, total %d", len(p.Items), p.Complete, p.Total)
 		}
+		for _, most := range []int{1, 2*size - 1} {
+			if p := page(t, ar, "o", storage.Query{Last: last, MaxBytes: most}); len(p.Items) != 1 || p.Complete {
+				t.Fatalf("of %d bytes: %d items, complete %v", most, len(p.Items), p.Complete)
+			}
+		}
 	}
 	q := storage.Query{After: page(t, ar, "o", storage.Query{Max: 4, After: page(t, ar, "o", storage.Query{}).Items[1].ID}).Items[1].ID}
 	p := page(t, ar, "o", q)

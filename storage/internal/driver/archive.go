@@ -61,6 +61,10 @@ func NewRange(q storage.Query, lag uint64) (Range, error) {
 		r.Max = 50
 	}
 	r.Max = min(r.Max, storage.MaxPage)
+	if r.MaxBytes <= 0 {
+		r.MaxBytes = storage.MaxPageBytes
+	}
+	r.MaxBytes = min(r.MaxBytes, storage.MaxPageBytes)
 	if q.After != "" {
 		id, ok := ParseID(q.After)
 		if !ok {
@@ -119,7 +123,7 @@ func NewCollector(r *Range) *Collector { return &Collector{r: r} }
 
 // Add takes an item and says whether to go on.
 func (c *Collector) Add(it storage.Item) bool {
-	if len(c.items) == c.r.Max || len(c.items) > 0 && c.bytes+len(it.Data) > storage.MaxPageBytes {
+	if len(c.items) == c.r.Max || len(c.items) > 0 && c.bytes+len(it.Data) > c.r.MaxBytes {
 		c.more = true
 		return false
 	}
