@@ -123,11 +123,15 @@ func (s *session) handBack(ctx context.Context, left []unacked) {
 		if err != nil {
 			continue // it was a stanza when it was queued
 		}
+		at := e.time()
+		if st.Has(stanza.NSDelay, "delay") {
+			at = time.Time{} // it waited for a session before (XEP-0160), and was given to one alone
+		}
 		if st.Kind == stanza.KindMessage {
 			stamp(st, s.jid.Host(), e, now)
 			st = st.Retain() // so that others find the stamp
 		}
-		s.guard(func() { s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid}) })
+		s.guard(func() { s.srv.o.Router.Redeliver(ctx, &modules.Packet{Stanza: st, From: st.From(), To: s.jid}, at) })
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/accept"
 	"github.com/xmppd/xmppd/auth"
@@ -40,8 +41,9 @@ type Router interface {
 	Remove(s modules.Session)
 	// PresenceChanged reorders the account's sessions after the session's Presence changed.
 	PresenceChanged(s modules.Session)
-	// Redeliver takes a stanza back that a session had taken and its client never acknowledged (XEP-0198 §4).
-	Redeliver(ctx context.Context, p *modules.Packet)
+	// Redeliver takes a stanza back that a session had taken and its client never acknowledged (XEP-0198 §4). at is that of
+	// modules.Return.
+	Redeliver(ctx context.Context, p *modules.Packet, at time.Time)
 }
 
 // Options are what a Server works with.

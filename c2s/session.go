@@ -202,8 +202,7 @@ func (s *session) check(p *modules.Packet) *stanza.Error {
 func (s *session) setPresence(ctx context.Context, t *modules.Table, st *stanza.Stanza) {
 	var now *modules.PresenceState
 	if st.Type == stanza.TypeNone {
-		prio, _ := st.Priority()
-		now = &modules.PresenceState{Priority: prio, Stanza: st, Since: time.Now()}
+		now = modules.NewPresenceState(s.presence.Load(), st)
 	}
 	was := s.presence.Swap(now)
 	s.srv.o.Router.PresenceChanged(s)

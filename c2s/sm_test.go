@@ -243,6 +243,51 @@ func TestHandBackToAnotherResource(t *testing.T) {
 	}
 }
 
+// What all devices got when it came, none gets again because one of them never acknowledged it. What waited for one device
+// goes to the next.
+func TestHandBackOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		send func(r *rig)
+		last bool // the other device has not got it, and gets it in the end
+	}{
+		{"to all", func(r *rig) { r.say("alice@a.test", "one") }, false},
+		{"to all by way of who is gone", func(r *rig) { r.say("alice@a.test/gone", "one") }, false},
+		{"kept", func(r *rig) {
+			st := message("bob@a.test/y", "alice@a.test", "one")
+			st.Add(stanza.AppendDelay(nil, jid("a.test"), time.Now(), ""))
+			r.router.Session(jid("alice@a.test/x")).Send(r.srv.ctx, st)
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, noTLS)
+				other := r.bound(r.pipe(), "alice", "y")
+				other.send("<presence/>")
+				p, _ := r.managed(r.pipe(), "alice", "x")
+				time.Sleep(time.Minute)
+				other.send("<presence><show>away</show></presence>")
+				other.quiet()
+				tt.send(r)
+				p.want("<message *one*")
+				if !tt.last {
+					other.want("<message *one*")
+				}
+				p.send("</stream:stream>")
+				r.watch.until(t, "closed alice@a.test/x")
+				synctest.Wait()
+				if tt.last {
+					other.want("<message *one*")
+				}
+				other.quiet()
+				if kept := get(r.watch, &r.watch.kept); len(kept) > 0 {
+					t.Errorf("kept %q", kept)
+				}
+			})
+		})
+	}
+}
+
 func TestHibernationEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, noTLS)

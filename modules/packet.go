@@ -1,6 +1,8 @@
 package modules
 
 import (
+	"time"
+
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/stanza"
 )
@@ -20,6 +22,20 @@ type Packet struct {
 	Sent *stanza.Stanza
 	// NoCopy says that modules must not make further copies of it (carbons, XEP-0280 §6).
 	NoCopy bool
+}
+
+// Return is a message that comes back from a session; To is the session's full JID.
+type Return struct {
+	*Packet
+	// At is when it was handed to that session and, as far as it was for them, to all others of the account. Zero: the session
+	// alone got it.
+	At time.Time
+}
+
+// Before tells whether something that holds since then held when the message came. Both may have happened at once: only what
+// is well before counts, since a message had twice is better than one had never.
+func (r *Return) Before(since time.Time) bool {
+	return !since.IsZero() && since.Add(time.Second).Before(r.At)
 }
 
 // NewPacket wraps a stanza that a module sends.

@@ -36,6 +36,22 @@ type PresenceState struct {
 	Priority int8
 	Stanza   *stanza.Stanza // retained; from is the session's full JID
 	Since    time.Time
+	// Taking is since when, without a break, the session gets what is for the account (RFC 6121 §8.5.2.1.1). Zero: it does not.
+	Taking time.Time
+}
+
+// NewPresenceState makes what follows was, which may be nil, when a session broadcasts presence.
+func NewPresenceState(was *PresenceState, st *stanza.Stanza) *PresenceState {
+	prio, _ := st.Priority()
+	p := &PresenceState{Priority: prio, Stanza: st, Since: time.Now()}
+	switch {
+	case prio < 0:
+	case was != nil && !was.Taking.IsZero():
+		p.Taking = was.Taking
+	default:
+		p.Taking = p.Since
+	}
+	return p
 }
 
 // SessionInfo is what the admin sees of a session.

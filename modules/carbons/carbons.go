@@ -11,6 +11,7 @@ package carbons
 
 import (
 	"context"
+	"time"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/fate"
@@ -54,6 +55,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.Outgoing.On(modules.Copy, m.outgoing)
 	h.Hooks.ToBare.On(modules.Copy, m.incoming)
 	h.Hooks.ToFull.On(modules.Copy, m.incoming)
+	h.Hooks.Returned.On(modules.Copy, m.returned)
 	modules.Provide[Service](h, m)
 	return nil
 }
@@ -197,6 +199,21 @@ func (m *module) failed(ctx context.Context, p *modules.Packet) {
 	if len(to) > 0 {
 		m.fanOut(ctx, "received", p.To.Bare(), p.Stanza, p.To, to)
 	}
+}
+
+// returned ends the way of a message that comes back from the device it was for, where another has a copy of it.
+func (m *module) returned(_ context.Context, r modules.Return) error {
+	if !fate.Copied(r.Stanza, true) {
+		return nil
+	}
+	for _, s := range m.h.Router.Sessions(r.To.Bare()) {
+		if c := stateOf(s, false); c != nil {
+			if at := c.since.Load(); at != 0 && r.Before(time.Unix(0, at)) {
+				return modules.Done
+			}
+		}
+	}
+	return nil
 }
 
 // fanOut sends copies of a message (XEP-0280 §7, §8). What a session does not take is not sent elsewhere: others have it.

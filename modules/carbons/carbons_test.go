@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/mam"
@@ -261,6 +263,33 @@ func TestNoCopy(t *testing.T) {
 	if s := got(t, bob); s != "desk-" {
 		t.Error(s)
 	}
+}
+
+// What comes back from the device that it was for ends there if another has a copy of it, and only then.
+func TestReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := modtest.New(t, "a.test", Info)
+		d := devices(t, h, "alice", "phone 0")
+		const text, private = "<body>x</body>", "<body>x</body><private xmlns='" + ns + "'/>"
+		returned := func(at time.Time, payload string) bool {
+			st := stanza.New(stanza.KindMessage, stanza.TypeChat, "", stanza.MustJID("bob@b.test/x"), stanza.MustJID("alice@a.test/desk"), []byte(payload))
+			return h.Table().Hooks.Returned.Run(t.Context(), modules.Return{Packet: modules.NewPacket(st), At: at}) == modules.Done
+		}
+		if returned(time.Now(), text) {
+			t.Error("nobody has copies")
+		}
+		d["phone"].IQ("set", "", enable)
+		early := time.Now()
+		time.Sleep(time.Minute)
+		d["phone"].IQ("set", "", enable)
+		if now := time.Now(); !returned(now, text) || returned(now, private) || returned(early, text) || returned(time.Time{}, text) {
+			t.Errorf("%t, private %t, when copies began %t, kept %t", returned(now, text), returned(now, private), returned(early, text), returned(time.Time{}, text))
+		}
+		d["phone"].IQ("set", "", "<disable xmlns='"+ns+"'/>")
+		if returned(time.Now(), text) {
+			t.Error("nobody has copies any more")
+		}
+	})
 }
 
 func TestInlineBind(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
@@ -11,7 +12,7 @@ import (
 
 // state is what a session has of this module.
 type state struct {
-	on atomic.Bool
+	since atomic.Int64 // when copies were switched on, in Unix nanoseconds; 0: they are off
 
 	mu      sync.Mutex
 	sent    []message // of which there are copies, a ring: an error may answer them
@@ -43,11 +44,18 @@ func stateOf(s modules.Session, create bool) *state {
 	return c
 }
 
-func set(s modules.Session, on bool) { stateOf(s, true).on.Store(on) }
+func set(s modules.Session, on bool) {
+	c := stateOf(s, true)
+	if !on {
+		c.since.Store(0)
+		return
+	}
+	c.since.CompareAndSwap(0, time.Now().UnixNano()) // XEP-0280 §10.1: switched on twice, it is on since the first time
+}
 
 func enabled(s modules.Session) bool {
 	c := stateOf(s, false)
-	return c != nil && c.on.Load()
+	return c != nil && c.since.Load() != 0
 }
 
 func (c *state) remember(id string, to stanza.JID) {

@@ -92,8 +92,7 @@ func (s *Session) broadcast(ctx context.Context, st *stanza.Stanza) {
 	was := s.presence
 	switch st.Type {
 	case stanza.TypeNone:
-		prio, _ := strconv.ParseInt(st.Text("priority"), 10, 8)
-		s.presence = &modules.PresenceState{Priority: int8(prio), Stanza: st, Since: time.Now()}
+		s.presence = modules.NewPresenceState(was, st)
 	case stanza.TypeUnavailable:
 		s.presence = nil
 	default:
