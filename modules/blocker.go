@@ -9,7 +9,7 @@ import (
 // Blocker is the service of the module that keeps block lists (XEP-0191). Stanzas that are routed are stopped by that module
 // itself; who hands something over that was kept, or makes something of it, asks here.
 type Blocker interface {
-	// Blocks tells whether an account of the host wants nothing to do with an address. A list that cannot be read counts as
-	// yes: who is not to come through does not come through because of a fault.
-	Blocks(ctx context.Context, account, other stanza.JID) bool
+	// Blocks tells whether an account of the host wants nothing to do with an address. After an error nobody knows: nothing
+	// is handed over, and nothing that was kept is thrown away.
+	Blocks(ctx context.Context, account, other stanza.JID) (bool, error)
 }

@@ -27,16 +27,11 @@ func (m *module) blocks(ctx context.Context, account, other stanza.JID) (bool, e
 }
 
 // Blocks implements modules.Blocker.
-func (m *module) Blocks(ctx context.Context, account, other stanza.JID) bool {
+func (m *module) Blocks(ctx context.Context, account, other stanza.JID) (bool, error) {
 	if account.Domain() != m.h.Name || account.Local() == "" || other.IsZero() {
-		return false
+		return false, nil
 	}
-	yes, err := m.blocks(ctx, account, other)
-	if err != nil {
-		m.h.Log.Error("block list not read", "account", account.Bare().String(), "err", err)
-		return true
-	}
-	return yes
+	return m.blocks(ctx, account, other)
 }
 
 // outgoing stops what a client sends to an address that its account blocks.
@@ -113,7 +108,7 @@ func (m *module) made(ctx context.Context, p *modules.Packet) error {
 		yes, err = m.blocks(ctx, p.From, p.To)
 	case m.h.Router.Local(from):
 		if b, ok := modules.FindOn[modules.Blocker](m.h, from); ok {
-			yes = b.Blocks(ctx, p.From, p.To)
+			yes, err = b.Blocks(ctx, p.From, p.To)
 		}
 	}
 	if yes && !lifted(ctx, p.From) {

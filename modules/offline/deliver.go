@@ -145,7 +145,16 @@ func (m *module) round(ctx context.Context, local string, s modules.Session) out
 			continue
 		}
 		st, err := stanza.Parse(msg.data)
-		if err == nil && blocker != nil && blocker.Blocks(ctx, account, st.From()) {
+		blocked := false
+		if err == nil && blocker != nil {
+			var fault error
+			if blocked, fault = blocker.Blocks(ctx, account, st.From()); fault != nil { // it stays until that is known
+				m.h.Log.Error("kept messages not delivered", "account", account.String(), "err", fault)
+				more = false
+				break
+			}
+		}
+		if blocked {
 			// XEP-0191 §3.3: nothing of a blocked address is delivered, also what it sent before
 		} else if err != nil { // what was stored was checked: the record is of no use to anybody
 			m.h.Log.Error("kept message dropped, it is not well-formed", "account", local+"@"+m.h.Name, "err", err)

@@ -114,6 +114,46 @@ func TestKeepAndDeliver(t *testing.T) {
 	})
 }
 
+// blocks is a block list of one address, which cannot be read at times.
+type blocks struct {
+	whom  stanza.JID
+	fault error
+}
+
+func (b *blocks) Start(_ context.Context, h *modules.Host) error {
+	modules.Provide[modules.Blocker](h, b)
+	return nil
+}
+
+func (*blocks) Stop(context.Context) error { return nil }
+
+func (b *blocks) Blocks(_ context.Context, _, other stanza.JID) (bool, error) {
+	return other.Bare() == b.whom, b.fault
+}
+
+// What was kept is thrown away if its sender is blocked, and not if nobody knows that.
+func TestBlocked(t *testing.T) {
+	b := &blocks{stanza.MustJID("mallory@a.test"), errors.New("disk on fire")}
+	h := modtest.New(t, "a.test", Info, modules.Define(modules.Info{Name: "mod_blocks", Default: true}, struct{}{}, func(struct{}) modules.Module { return b }))
+	h.User("carol")
+	h.Session("mallory@a.test/r").Say(chat(0))
+	h.Session("alice@a.test/r").Say(chat(1))
+	carol := h.Session("carol@a.test/r")
+	carol.Available(0, "")
+	if n, _ := stat(t, h, "carol"); n != 2 || bodies(carol.Sent()) != "" {
+		t.Errorf("%d are left after a fault", n)
+	}
+	b.fault = nil
+	carol.Unavailable()
+	carol.Available(0, "")
+	if got := bodies(carol.Sent()); got != "m1" {
+		t.Errorf("delivered %s", got)
+	}
+	if n, _ := stat(t, h, "carol"); n != 0 {
+		t.Errorf("%d remain", n)
+	}
+}
+
 // Quota+1 is refused, the earlier ones are kept (RFC 6121 §8.5.2.2.1, XEP-0160 §2).
 func TestQuota(t *testing.T) {
 	for name, toml := range map[string]string{

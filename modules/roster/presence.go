@@ -78,9 +78,15 @@ func (m *module) arrive(ctx context.Context, s modules.Session, l *list, own []m
 	}
 	blocker, _ := modules.Find[modules.Blocker](m.h)
 	for _, st := range sts {
-		if blocker == nil || !blocker.Blocks(ctx, full.Bare(), st.From()) {
-			s.Send(ctx, st) // §3.1.3: at each login until it is answered
+		if blocker != nil {
+			if yes, err := blocker.Blocks(ctx, full.Bare(), st.From()); err != nil {
+				m.h.Log.Error("subscription request not delivered", "user", full.Local(), "err", err)
+				continue
+			} else if yes {
+				continue
+			}
 		}
+		s.Send(ctx, st) // §3.1.3: at each login until it is answered
 	}
 }
 
