@@ -435,6 +435,7 @@ func TestAttackAuthorisation(t *testing.T) {
 				same(t, answer, resource, "<iq type='"+typ+"' id='q' to='%s'><vCard xmlns='vcard-temp'/></iq>")
 			}
 			same(t, answer, resource, "<iq type='set' id='q' to='%s'>"+publish("urn:example:n", "open")+"</iq>")
+			same(t, answer, resource, "<iq type='get' id='q' to='%s'><pubsub xmlns='"+pubsub+"'><items node='urn:example:n'/></pubsub></iq>")
 			same(t, answer, resource, "<iq type='get' id='q' to='%s'><pubsub xmlns='"+pubsub+"#owner'><configure node='urn:example:open'/></pubsub></iq>")
 			same(t, answer, resource, "<iq type='get' id='q' to='%s'><query xmlns='http://jabber.org/protocol/disco#info' node='urn:example:n'/></iq>")
 			same(t, answer, resource, "<iq type='result' id='q' to='%s'/>")

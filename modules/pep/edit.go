@@ -57,9 +57,11 @@ func (m *module) edit(ctx context.Context, owner, by stanza.JID, follow bool, fn
 	m.locks[i].Lock()
 	defer m.locks[i].Unlock()
 	// Under the lock: what a session does while its account is deleted comes before the end of its nodes, or not at all.
-	if ok, err := m.h.Users.Exists(ctx, owner.Local()); err != nil {
+	exists, err := m.h.Users.Exists(ctx, owner.Local())
+	if err != nil {
 		return err
-	} else if !ok {
+	}
+	if !exists && by.Bare() == owner {
 		return stanza.Err(stanza.ServiceUnavailable, "")
 	}
 	a, err := m.locked(ctx, owner.Local())
@@ -74,6 +76,9 @@ func (m *module) edit(ctx context.Context, owner, by stanza.JID, follow bool, fn
 		if err := e.follow(); err != nil {
 			return err
 		}
+	}
+	if !exists { // others can do nothing to an account that has nothing; why, fn has said
+		return stanza.Err(stanza.ServiceUnavailable, "")
 	}
 	if err := e.commit(); err != nil {
 		return err

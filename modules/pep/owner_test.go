@@ -193,6 +193,22 @@ func TestOwnersOnly(t *testing.T) {
 			t.Errorf("%s: %s and %s", xml, got, mask(known))
 		}
 	}
+	// Whatever strangers ask, an account that is not there answers as one that has nothing.
+	h.User("carol")
+	for _, typ := range []string{"get", "set"} {
+		for _, xml := range []string{
+			"", "<frob/>", "<items/>", "<items node='urn:n'/>", "<items node='urn:n'><item id='x'/></items>", "<subscriptions/>", "<affiliations/>",
+			"<subscriptions node='urn:n'/>", "<options/>", "<default/>", "<subscribe jid='" + bob + "'/>", "<subscribe node='urn:n'/>",
+			"<subscribe node='urn:n' jid='" + bob + "'/>", "<unsubscribe node='urn:n' jid='" + bob + "'/>", "<unsubscribe/>", "<publish/>",
+			"<publish node='urn:n'/>", "<publish node='urn:n'><item/><item/></publish>", "<publish node='urn:n'><item>" + song + song + "</item></publish>",
+			"<retract/>", "<retract node='urn:n'/>", "<create/>", "<create node='urn:n'/>",
+		} {
+			known, unknown := mask(b.IQ(typ, "carol@a.test", pubsub(xml))), mask(b.IQ(typ, "nobody@a.test", pubsub(xml)))
+			if got := strings.ReplaceAll(unknown, "nobody", "carol"); got != known {
+				t.Errorf("%s %s: %s and %s", typ, xml, got, known)
+			}
+		}
+	}
 	for _, xml := range []string{"", "<frob node='urn:n'/>"} {
 		refused(t, a.IQ("set", "", owner(xml)), stanza.BadRequest, "")
 		refused(t, a.IQ("get", "", owner(xml)), stanza.BadRequest, "")

@@ -97,28 +97,32 @@ func (m *module) ownerRequest(ctx context.Context, q *modules.IQ) ([]byte, error
 	return nil, stanza.Err(stanza.BadRequest, "")
 }
 
-// others answers requests that are the owner's alone as for an account that does not exist: so they tell nobody which do.
+// others answers what others ask of an account that does not exist as for one that has published nothing, and what is the
+// owner's alone as always: so the answers tell nobody which accounts there are.
 func (m *module) others(ctx context.Context, p *modules.Packet) error {
 	st := p.Stanza
-	if st.Kind != stanza.KindIQ || st.Type != stanza.TypeGet && st.Type != stanza.TypeSet || p.To.Local() == "" || p.From.Bare() == p.To {
+	if st.Kind != stanza.KindIQ || st.Type != stanza.TypeGet && st.Type != stanza.TypeSet || p.To.Local() == "" || p.From.Bare() == p.To || len(st.Children) != 1 {
 		return nil
 	}
-	switch {
-	case st.Has(nsOwner, ""):
+	switch st.Children[0].NS {
+	case nsOwner:
 		return errForbidden
-	case st.Type == stanza.TypeGet || !st.Has(ns, "pubsub"):
+	case ns:
+	default:
 		return nil
 	}
-	for _, c := range st.Payload().Children {
-		switch c.Name {
-		case "publish", "retract", "create":
-			if ok, err := m.h.Users.Exists(ctx, p.To.Local()); err == nil && !ok {
-				return errForbidden
-			}
-			return nil
-		}
+	if len(m.h.Router.Sessions(p.To)) > 0 {
+		return nil
 	}
-	return nil
+	if ok, err := m.h.Users.Exists(ctx, p.To.Local()); err != nil || ok {
+		return nil // the router says of a store that fails what there is to say
+	}
+	payload, err := m.request(ctx, &modules.IQ{Packet: p, Payload: st.Payload()})
+	if err != nil {
+		return err
+	}
+	m.h.Router.Route(ctx, modules.NewPacket(st.Result(payload)))
+	return modules.Done
 }
 
 // own runs fn on a node of the account that asks.
