@@ -27,7 +27,7 @@ type node struct {
 // entry is an item without its payload.
 type entry struct {
 	id   string
-	seq  uint64 // its place; never used twice while the node has items
+	seq  uint64 // its place, rising; none is used twice
 	at   time.Time
 	by   string // bare JID of who published it
 	size int

@@ -223,9 +223,11 @@ func (e *Edit) publish(n *node, id string, payload []byte) error {
 	if !n.cfg.Persist {
 		return nil
 	}
-	it.seq = 1
+	// By the clock, so that who has looked at the node before finds nothing new in the place of what is gone: the new may be
+	// closed to him.
+	it.seq = uint64(it.at.UnixNano())
 	if l := n.last(); l != nil {
-		it.seq = l.seq + 1
+		it.seq = max(it.seq, l.seq+1)
 	}
 	if i := n.find(id); i >= 0 {
 		e.take(n, i)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/modtest"
 	"github.com/xmppd/xmppd/stanza"
 )
@@ -262,6 +263,34 @@ func TestStoreFails(t *testing.T) {
 	refused(t, a.IQ("get", "", get(tune, "")), stanza.InternalServerError, "")
 	if got := events(a.Sent()); got != "" {
 		t.Errorf("told %s", got)
+	}
+}
+
+// Who has looked at a node finds what was there then or nothing, not what has come in its place and is closed to him.
+func TestPlaces(t *testing.T) {
+	h := newHost(t)
+	a := h.Session(alice + "/one")
+	svc, _ := modules.ServiceOf[Service](h.Loader, h.Name)
+	m := svc.(service).m
+	place := func() uint64 {
+		acc, err := m.account(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return acc.node(tune).last().seq
+	}
+	publish(t, a, tune, "public", song, "access_model", "open")
+	seen := place()
+	ok(t, a.IQ("set", "", pubsub("<retract node='"+tune+"'><item id='public'/></retract>")))
+	publish(t, a, tune, "next", song)
+	if place() <= seen {
+		t.Error("in the place of what was retracted")
+	}
+	seen = place()
+	ok(t, a.IQ("set", "", owner("<delete node='"+tune+"'/>")))
+	publish(t, a, tune, "private", song, "access_model", "whitelist")
+	if place() <= seen {
+		t.Error("in the place of what was deleted")
 	}
 }
 
