@@ -139,7 +139,5 @@ func (m *module) write(ctx context.Context, owner string, add, remove []stanza.J
 
 // erase takes all of an account's list off the disk, whether it can be read or not.
 func (m *module) erase(ctx context.Context, owner string) error {
-	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
-		return storage.DeletePrefix(tx.KV(kvEntries), ownerKey(owner))
-	})
+	return storage.DeletePrefix(ctx, m.h.Store, ownerKey(owner), kvEntries)
 }

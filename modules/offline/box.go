@@ -179,20 +179,8 @@ func (b box) remove(ctx context.Context, local string, list []message) error {
 
 // drop deletes everything of an account.
 func (b box) drop(ctx context.Context, local string) error {
-	return b.b.Update(ctx, func(tx storage.Tx) error {
-		var keys [][]byte
-		err := tx.KV("messages").Scan(prefix(local), nil, func(k, _ []byte) bool {
-			keys = append(keys, append([]byte(nil), k...))
-			return true
-		})
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if err := tx.KV("messages").Delete(k); err != nil {
-				return err
-			}
-		}
-		return tx.KV("counters").Delete([]byte(local))
-	})
+	if err := storage.DeletePrefix(ctx, b.b, prefix(local), "messages"); err != nil {
+		return err
+	}
+	return b.b.KV("counters").Delete(ctx, []byte(local))
 }

@@ -66,7 +66,8 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Hooks.Unclaimed.On(modules.Keep, m.unclaimed)
 	h.Hooks.Presence.On(modules.Watch, m.presence)
 	h.Hooks.SessionResumed.On(modules.Watch, m.resumed)
-	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
+	h.Hooks.UserDeleted.On(modules.Keep, m.forget)
+	h.Hooks.UserCreated.On(modules.Keep, m.forget)
 	modules.Provide[mam.Box](h, m)
 	modules.Provide[modules.Portable](h, m)
 	return nil
@@ -157,10 +158,11 @@ func (m *module) resumed(ctx context.Context, s modules.Session) {
 	}
 }
 
-// deleted drops all that was kept for an account.
-func (m *module) deleted(ctx context.Context, j stanza.JID) {
+// forget drops all that was kept for an account: when it is deleted and, since a crash may have come between, when one of the
+// same name is made.
+func (m *module) forget(ctx context.Context, j stanza.JID) {
 	if err := m.box.drop(ctx, j.Local()); err != nil {
-		m.h.Log.Error("messages of a deleted account not dropped", "account", j.String(), "err", err)
+		m.h.Log.Error("messages of an account not dropped", "account", j.String(), "err", err)
 	}
 }
 

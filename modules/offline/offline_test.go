@@ -472,6 +472,15 @@ func TestUserDeleted(t *testing.T) {
 	if got := bodies(carola.Sent()); got != "m1" {
 		t.Errorf("the other account got %s", got)
 	}
+	// What a crash left behind is not the next account's.
+	b := box{h.Store.Bucket("modules", "a.test", "mod_offline")}
+	if err := b.append(t.Context(), "dave", "", []byte(chat(2)), 10, 1000); err != nil {
+		t.Fatal(err)
+	}
+	h.User("dave")
+	if n, _ := stat(t, h, "dave"); n != 0 {
+		t.Errorf("a new account has %d messages", n)
+	}
 }
 
 func TestUnknownFormat(t *testing.T) {

@@ -3,7 +3,6 @@
 package private
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -213,21 +212,7 @@ func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element)
 
 // forget removes all that an account stored.
 func (m *module) forget(ctx context.Context, owner stanza.JID) {
-	var keys [][]byte
-	err := m.kv.Scan(ctx, ownerKey(owner.Local()), nil, func(key, _ []byte) bool {
-		keys = append(keys, bytes.Clone(key))
-		return true
-	})
-	if err == nil && len(keys) > 0 {
-		err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
-			for _, k := range keys {
-				if err := tx.KV(kvData).Delete(k); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
+	err := storage.DeletePrefix(ctx, m.h.Store, ownerKey(owner.Local()), kvData)
 	if err != nil {
 		m.h.Log.Error("private data of an account not removed", "user", owner.Local(), "err", err)
 	}

@@ -85,9 +85,7 @@ func parse(key, value []byte) (*service, error) {
 
 // erase removes an account's services, whether they can be read or not.
 func (m *module) erase(ctx context.Context, local string) error {
-	return m.h.Store.Update(ctx, func(tx storage.Tx) error {
-		return storage.DeletePrefix(tx.KV(kvServices), ownerKey(local))
-	})
+	return storage.DeletePrefix(ctx, m.h.Store, ownerKey(local), kvServices)
 }
 
 // query enables and disables services (XEP-0357 §5, §6).

@@ -296,6 +296,15 @@ func TestDamagedRecord(t *testing.T) {
 		if !errors.Is(err, storage.ErrCorrupt) || seen != "value-alice value-carol " {
 			t.Errorf("Update: %v, after %s", err, seen)
 		}
+		check(t, kv.Put(t.Context(), []byte("other"), []byte("stays")))
+		if err := storage.DeletePrefix(t.Context(), s.Bucket("b"), []byte("key-"), "kv"); !errors.Is(err, storage.ErrCorrupt) {
+			t.Errorf("DeletePrefix: %v", err)
+		}
+		seen = ""
+		kv.Scan(t.Context(), nil, nil, func(_, v []byte) bool { seen += string(v) + " "; return true })
+		if seen != "stays " {
+			t.Errorf("DeletePrefix left %s", seen)
+		}
 		if err := s.Verify(t.Context()); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "key-bob") {
 			t.Errorf("Verify: %v", err)
 		}
