@@ -90,7 +90,7 @@ type module struct {
 	h      *modules.Host
 	ar     storage.Archive // owner: localpart
 	roster roster.Service
-	prefs  prefsCache
+	prefs  prefsStore
 	ids    ids
 	graves graves
 	bound  sync.Map // full JID of a session that is being bound: number of the last item that it was told of
@@ -115,7 +115,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 		return err
 	}
 	m.h, m.roster, m.ar = h, svc, h.Store.Archive("messages")
-	m.prefs.kv = h.Store.KV("prefs")
+	m.prefs = newPrefsStore(h.Store.KV("prefs"))
 
 	h.IQ(modules.Account, ns, m.iq)
 	for _, at := range []modules.At{modules.Account, modules.Server} { // COMPAT: some clients ask the server what it can do

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
@@ -66,61 +65,50 @@ func (m *module) wants(ctx context.Context, owner, other stanza.JID) (bool, erro
 	return ok, err
 }
 
-// maxCachedPrefs bounds the accounts whose preferences are in memory; most have none, which costs an entry too.
+// maxCachedPrefs bounds the accounts whose preferences are in memory, and the addresses in them; most have none, which costs an
+// entry too.
 const maxCachedPrefs = 100_000
 
-// prefsCache reads preferences once. What a writer stored is what those who ask after it see.
-type prefsCache struct {
-	kv storage.KV
-
-	mu  sync.Mutex
-	m   map[string]*prefs // nil: the account has none
-	gen uint64            // of changes; what was read before one is not remembered
+// prefsStore reads preferences once. What a writer stored is what those who ask after it see.
+type prefsStore struct {
+	kv    storage.KV
+	cache *modules.AccountCache[*prefs] // nil: the account has none
 }
 
-func (c *prefsCache) get(ctx context.Context, local string) (*prefs, error) {
-	c.mu.Lock()
-	p, ok := c.m[local]
-	gen := c.gen
-	c.mu.Unlock()
-	if ok {
-		return p, nil
-	}
-	b, err := c.kv.Get(ctx, []byte(local))
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-	case err != nil:
-		return nil, fmt.Errorf("read archive preferences: %w", err)
-	default:
-		if p, err = decodePrefs(b); err != nil {
-			return nil, err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gen == gen {
-		if len(c.m) >= maxCachedPrefs {
-			clear(c.m)
-		}
-		if c.m == nil {
-			c.m = map[string]*prefs{}
-		}
-		c.m[local] = p
-	}
-	return p, nil
+func newPrefsStore(kv storage.KV) prefsStore {
+	return prefsStore{kv, modules.NewAccountCache(modules.AccountCacheOptions[*prefs]{
+		Max: maxCachedPrefs,
+		Weight: func(p *prefs) int {
+			if p == nil {
+				return 1
+			}
+			return 1 + len(p.always) + len(p.never)
+		},
+		Read: func(ctx context.Context, local string) (*prefs, error) {
+			b, err := kv.Get(ctx, []byte(local))
+			switch {
+			case errors.Is(err, storage.ErrNotFound):
+				return nil, nil
+			case err != nil:
+				return nil, fmt.Errorf("read archive preferences: %w", err)
+			}
+			return decodePrefs(b)
+		},
+	})}
 }
 
-// set stores preferences, nil removes them.
-func (c *prefsCache) set(ctx context.Context, local string, p *prefs) (err error) {
+func (s *prefsStore) get(ctx context.Context, local string) (*prefs, error) {
+	return s.cache.Get(ctx, local)
+}
+
+// set stores preferences, nil removes them; it need not be possible to read those that are there.
+func (s *prefsStore) set(ctx context.Context, local string, p *prefs) (err error) {
 	if p == nil {
-		err = c.kv.Delete(ctx, []byte(local))
+		err = s.kv.Delete(ctx, []byte(local))
 	} else {
-		err = c.kv.Put(ctx, []byte(local), p.encode())
+		err = s.kv.Put(ctx, []byte(local), p.encode())
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gen++
-	delete(c.m, local)
+	s.cache.Forget(local)
 	return err
 }
 
