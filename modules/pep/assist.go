@@ -33,8 +33,9 @@ func (m *module) displayed(ctx context.Context, p *modules.Packet) error {
 		}
 		return e.publish(n, p.To.String(), st.Copy(at))
 	})
-	if err != nil { // the message goes on: what is read will be said again
-		m.h.Log.Warn("what was read is not published", "user", owner.Local(), "err", err)
+	// The message goes on: what is read will be said again. What a limit refuses is the user's affair, not the admin's.
+	if _, refused := err.(*stanza.Error); err != nil && !refused {
+		m.h.Log.Error("what was read is not published", "user", owner.Local(), "err", err)
 	}
 	for i := at; i >= 0; i = st.FindNext(i, nodeDisplayed, "displayed") {
 		st.Drop(i)

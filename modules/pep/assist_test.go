@@ -52,7 +52,13 @@ func TestDisplayed(t *testing.T) {
 	if got := modtest.XML(b.Sent()); strings.Contains(got, nodeDisplayed) || strings.Count(got, "<message") != 1 {
 		t.Errorf("bob got %s", got)
 	}
-	ok(t, a.IQ("set", "", owner("<configure node='"+nodeDisplayed+"'>"+form(formConfig, "access_model", "whitelist")+"</configure>")))
+	ok(t, a.IQ("set", "", owner("<configure node='"+nodeDisplayed+"'>"+form(formConfig, "access_model", "whitelist", "max_payload_size", "10")+"</configure>")))
+	say(bob, "large")
+	if got, log := items(a.IQ("get", "", get(nodeDisplayed, ""))), h.Log(); strings.Contains(got, "large") || strings.Contains(log, "what was read") {
+		t.Errorf("there is %s, logged %s", got, log)
+	}
+	ok(t, a.IQ("set", "", owner("<configure node='"+nodeDisplayed+"'>"+form(formConfig, "max_payload_size", "")+"</configure>")))
+	b.Sent()
 	if err := h.Store.Close(); err != nil {
 		t.Fatal(err)
 	}

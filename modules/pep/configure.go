@@ -174,7 +174,11 @@ func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.
 		if err != nil {
 			return err
 		}
-		return e.configure(n, n.cfg) // who is shut out is not subscribed any more
+		e.shutOut(n)
+		if err := e.grown(); err != nil {
+			return err
+		}
+		return e.store(n)
 	})
 }
 

@@ -311,8 +311,7 @@ func (e *Edit) configure(n *node, cfg Settings) error {
 		e.take(n, 0)
 		e.touched(n.name)
 	}
-	// Who may not read any more is not subscribed any more; who comes back subscribes again.
-	n.subs = slices.DeleteFunc(n.subs, func(j stanza.JID) bool { return e.m.readable(e.ctx, e.Owner, n, j) != nil })
+	e.shutOut(n)
 	if cfg.Notify && cfg.OnConfig {
 		e.events = append(e.events, configured(e.Owner, n))
 	}
@@ -320,6 +319,11 @@ func (e *Edit) configure(n *node, cfg Settings) error {
 		return err
 	}
 	return e.store(n)
+}
+
+// shutOut ends the subscriptions of those who may not read a node any more; who comes back subscribes again.
+func (e *Edit) shutOut(n *node) {
+	n.subs = slices.DeleteFunc(n.subs, func(j stanza.JID) bool { return e.m.readable(e.ctx, e.Owner, n, j) != nil })
 }
 
 func (e *Edit) touched(name string) {

@@ -241,7 +241,13 @@ func TestAffiliations(t *testing.T) {
 	}
 	ok(t, b.IQ("set", alice, pubsub("<retract node='urn:n'><item id='y'/></retract>")))
 	ok(t, b.IQ("set", alice, pubsub("<subscribe node='urn:n' jid='"+bob+"'/>")))
+	listen(t, a, "urn:n")
+	ok(t, a.IQ("set", "", owner("<configure node='urn:n'>"+form(formConfig, "notify_config", "true")+"</configure>")))
+	a.Sent()
 	ok(t, affiliate(bob, "outcast"))
+	if got := modtest.XML(a.Sent()); strings.Contains(got, "configuration") {
+		t.Errorf("of another configuration: %s", got)
+	}
 	refused(t, b.IQ("get", alice, get("urn:n", "")), stanza.Forbidden, "")
 	refused(t, b.IQ("set", alice, publishXML("urn:n", "y", song)), stanza.Forbidden, "")
 	if got := string(a.IQ("get", "", owner("<subscriptions node='urn:n'/>")).AppendTo(nil)); strings.Contains(got, bob) {
