@@ -125,6 +125,28 @@ func TestAccessModels(t *testing.T) {
 	}
 }
 
+// Whoever has much to say at once says part of it: the session of who hears it must not end of that.
+func TestLargeLastItems(t *testing.T) {
+	h := newHost(t)
+	a, b := h.Session(alice+"/one"), h.Session(bob+"/b")
+	befriend(a, b)
+	var all []string
+	for i := range 5 {
+		node := fmt.Sprint("urn:n:", i)
+		publish(t, a, node, "x", "<n xmlns='urn:n'>"+strings.Repeat("x", 60<<10)+"</n>")
+		all = append(all, node)
+	}
+	publish(t, a, tune, "x", song)
+	got := listen(t, b, append(all, tune)...)
+	size := 0
+	for _, st := range got {
+		size += len(st.AppendTo(nil))
+	}
+	if len(got) != 4 || size > pageSize+4096 || !strings.Contains(modtest.XML(got), "Moon") {
+		t.Errorf("%d events of %d bytes", len(got), size)
+	}
+}
+
 // XEP-0163 §4.3.3, §4.3.4: who becomes available gets the last items, with the time; further presence brings nothing again, news
 // that the client wants more does.
 func TestLastItems(t *testing.T) {

@@ -78,7 +78,9 @@ func (m *module) catchUp(ctx context.Context, to stanza.JID, names []string) {
 }
 
 // sendLast sends the last items of some of an account's nodes, as far as the addressee may read them. They queue up behind
-// what the account's changes have to tell, so that nothing old arrives after something new.
+// what the account's changes have to tell, so that nothing old arrives after something new. Together they are not larger than
+// pageSize, or one item: all comes at once, and more than the client's queue holds (XEP-0198) would end its session, each time.
+// What is left out it can ask for.
 func (m *module) sendLast(ctx context.Context, owner, to stanza.JID, names []string) {
 	a, err := m.account(ctx, owner.Local())
 	if err != nil {
@@ -90,11 +92,17 @@ func (m *module) sendLast(ctx context.Context, owner, to stanza.JID, names []str
 	}
 	m.later(ctx, owner, func(ctx context.Context) {
 		a, err := m.account(ctx, owner.Local())
+		sent := 0
 		for _, name := range names {
 			if err != nil {
 				break
 			}
-			if n := a.node(name); sendsLast(n, onSubOrPresent) && m.readable(ctx, owner, n, to) == nil {
+			n := a.node(name)
+			if !sendsLast(n, onSubOrPresent) || m.readable(ctx, owner, n, to) != nil {
+				continue
+			}
+			if size := n.last().size; sent == 0 || sent+size <= pageSize {
+				sent += size
 				err = m.last(ctx, owner, n, to)
 			}
 		}
