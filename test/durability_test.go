@@ -319,6 +319,15 @@ func TestCrashResults(t *testing.T) {
 				}
 			}
 		}},
+		{"archive preferences", func(t *testing.T, user string) func(*testing.T) {
+			result(t, s.Login(t, user+"@localhost/x"), "<iq type='set' id='now'><prefs xmlns='urn:xmpp:mam:2' default='never'><always><jid>b@localhost</jid></always><never/></prefs></iq>")
+			return func(t *testing.T) {
+				n := s.Login(t, user+"@localhost/look").IQ("get", "", "<prefs xmlns='urn:xmpp:mam:2'/>")
+				if p := n.Find("prefs"); p == nil || p.Attr("default") != "never" || p.Find("jid") == nil || p.Find("jid").Text != "b@localhost" {
+					t.Errorf("there is %s", n)
+				}
+			}
+		}},
 		{"bookmarks", func(t *testing.T, user string) func(*testing.T) {
 			result(t, s.Login(t, user+"@localhost/x"), set("jabber:iq:private", "<storage xmlns='storage:bookmarks'><conference jid='r@muc.localhost'/></storage>"))
 			return func(t *testing.T) {
