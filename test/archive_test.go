@@ -73,6 +73,49 @@ func TestBind2Archive(t *testing.T) {
 	want(bob, "received m6", "sent m7")
 }
 
+// TestLargePages: who fills an archive with large messages does not keep its owner from reading it: a page ends before what the
+// client has not acknowledged (XEP-0198) ends the session.
+func TestLargePages(t *testing.T) {
+	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`})
+	s.AddUsers("mallory@localhost", "bob@localhost")
+	mallory := s.Online(t, "mallory@localhost/x")
+	const messages = 60 // of 5 MB together
+	for range messages {
+		mallory.Send("<message to='bob@localhost' type='chat'><body>%s</body></message>", strings.Repeat("x", 90_000))
+	}
+	mallory.Barrier()
+	bob := s.Login(t, "bob@localhost/x")
+	bob.Send("<enable xmlns='urn:xmpp:sm:3'/>")
+	bob.Want("<enabled xmlns='urn:xmpp:sm:3'/>")
+	got, acked, last := 0, 0, ""
+	for complete := false; !complete; {
+		bob.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>100</max><after>%s</after></set></query></iq>", last)
+		for n := bob.Must(); ; n = bob.Must() {
+			switch n.Name.Local {
+			case "message":
+				got++
+				acked++
+				continue
+			case "r":
+				continue // it is busy with the page
+			case "iq":
+				acked++
+			default:
+				t.Fatalf("got %s", n)
+			}
+			fin := n.Find("fin")
+			if complete = fin.Attr("complete") == "true"; !complete {
+				last = fin.Find("last").Text
+			}
+			break
+		}
+		bob.Send("<a xmlns='urn:xmpp:sm:3' h='%d'/>", acked)
+	}
+	if got != messages {
+		t.Errorf("%d messages", got)
+	}
+}
+
 // TestFederatedArchive: a conversation across servers is in both archives, each with IDs of its own that the other side never
 // sees, and each side's devices have copies.
 func TestFederatedArchive(t *testing.T) {
