@@ -48,7 +48,7 @@ type hashOptions struct {
 // NewAccounts opens the accounts in a store. A host's accounts lie in the bucket "auth", host.
 func NewAccounts(st storage.Store, o Options) *Accounts {
 	if o.Secret == nil {
-		o.Secret = (&Keyring{secret: random(keyringSize)}).Secret
+		o.Secret = (&Keyring{secret: random(KeyringSize)}).Secret
 	}
 	a := &Accounts{store: st, vault: newVault(o.Secret), derive: newDeriver(runtime.GOMAXPROCS(0))}
 	a.verified.key = random(sha256.Size)

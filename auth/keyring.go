@@ -17,8 +17,8 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
-// keyringSize is the size of the file: the whole of it is the secret.
-const keyringSize = 32
+// KeyringSize is the size of the file: the whole of it is the secret.
+const KeyringSize = 32
 
 // Keyring is the server's own secret: one file of 32 random bytes, made at the first start with mode 0600, from which every
 // use derives its own key (HKDF-SHA-256). Without it a copy of the database is of no use.
@@ -58,9 +58,20 @@ func (k *Keyring) Secret(label string) []byte {
 }
 
 // Fingerprint names the keyring without telling it: the first eight hex digits of its SHA-256.
-func (k *Keyring) Fingerprint() string {
-	sum := sha256.Sum256(k.secret.Bytes())
+func (k *Keyring) Fingerprint() string { return fingerprint(k.secret.Bytes()) }
+
+func fingerprint(b []byte) string {
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:4])
+}
+
+// ReadKeyring reads the file for a copy that is kept beside one of the database, and what Fingerprint would say of it. It makes
+// none where there is none.
+func ReadKeyring(path string) (b []byte, name string, err error) {
+	if b, err = readKeyring(path); err != nil {
+		return nil, "", fmt.Errorf("keyring: %w", err)
+	}
+	return b, fingerprint(b), nil
 }
 
 // Size is how many bytes it has.
@@ -75,9 +86,9 @@ func readKeyring(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b) != keyringSize || hmac.Equal(b, make([]byte, keyringSize)) {
+	if len(b) != KeyringSize || hmac.Equal(b, make([]byte, KeyringSize)) {
 		return nil, fmt.Errorf("%s is damaged: it must have %d random bytes, has %d: put the file back from a backup; "+
-			"without it no stored password can be used", path, keyringSize, len(b))
+			"without it no stored password can be used", path, KeyringSize, len(b))
 	}
 	return b, nil
 }
@@ -93,7 +104,7 @@ func makeKeyring(path string) error {
 		f.Close()
 		os.Remove(f.Name())
 	}()
-	b := make([]byte, keyringSize)
+	b := make([]byte, KeyringSize)
 	defer clear(b)
 	rand.Read(b) // never fails
 	if err := f.Chmod(0o600); err != nil {

@@ -25,6 +25,9 @@ var commands = map[string][][]string{
 	"cert":    {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
 	"token":   {{}, {"list"}, {"revoke"}, {"revoke", "a", "b"}, {"revoke", "a", "-session"}},
 	"key":     {{}, {"show"}, {"list", "a", "b"}, {"rotate"}, {"rotate", "a", "b", "c"}},
+	"backup":  {{}, {"a", "b"}, {"-secrets", "a"}},
+	"verify":  {{"a", "b"}},
+	"restore": {{}, {"a", "b"}},
 	"modules": {{"list"}, {"-hook"}, {"-command"}},
 	"reload":  {{"now"}, {"-dry"}},
 	"version": {{"-nonsense"}, {"-config"}},
@@ -426,8 +429,10 @@ func TestMemoryDriver(t *testing.T) {
 	s := xtest.New(t, xtest.Options{NoStart: true, Extra: "[storage]\ndriver = \"memory\"\n"})
 	c := cli{t, s}
 	c.fails("x\n", []string{"user", "add", "ann@localhost"}, "no server is running", "memory")
+	c.fails("", []string{"restore", s.Config}, "memory")
 	s.Start(xtest.Options{})
 	c.users()
+	c.fails("", []string{"backup", filepath.Join(s.Dir, "copy.tar")}, "memory")
 	s.AddUsers("ann@localhost", "bob@localhost")
 	ann := s.Online(t, "ann@localhost/x")
 	ann.Send("<message to='bob@localhost' type='chat'><body>later</body></message>")

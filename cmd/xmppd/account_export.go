@@ -81,6 +81,7 @@ func (s *server) apiExport(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	w.Header().Set("Content-Type", "application/xml")
 	out := &lateWriter{w: w}
 	err = s.exportAccount(r.Context(), out, j, r.URL.Query().Get("secrets") == "true")
 	switch {
@@ -96,14 +97,12 @@ func (s *server) apiExport(w http.ResponseWriter, r *http.Request) {
 
 // lateWriter remembers whether anything was written: until then there may be another answer.
 type lateWriter struct {
-	w     http.ResponseWriter
+	w     io.Writer
 	begun bool
 }
 
+// Write implements io.Writer.
 func (l *lateWriter) Write(b []byte) (int, error) {
-	if !l.begun {
-		l.begun = true
-		l.w.Header().Set("Content-Type", "application/xml")
-	}
+	l.begun = true
 	return l.w.Write(b)
 }

@@ -57,7 +57,9 @@ func listenAdmin(dataDir string, h http.Handler, log *slog.Logger) (stop func(),
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		srv.Shutdown(ctx)
+		if srv.Shutdown(ctx) != nil {
+			srv.Close() // a backup that nobody takes would hold up the end of the database
+		}
 		os.Remove(filepath.Join(dataDir, socketName))
 	}, nil
 }
@@ -167,16 +169,39 @@ func (a *admin) call(ctx context.Context, method, path string, in, out any) erro
 		status, answer = res.StatusCode, res.Body
 	}
 	if status >= 300 {
-		var e struct{ Error string }
-		if err := json.NewDecoder(answer).Decode(&e); err != nil || e.Error == "" {
-			return fmt.Errorf("the server answered %d", status)
-		}
-		return errors.New(e.Error)
+		return refusal(status, answer)
 	}
 	if out == nil {
 		return nil
 	}
 	return json.NewDecoder(answer).Decode(out)
+}
+
+// refusal reads the error that a server answered with.
+func refusal(status int, answer io.Reader) error {
+	var e struct{ Error string }
+	if err := json.NewDecoder(answer).Decode(&e); err != nil || e.Error == "" {
+		return fmt.Errorf("the server answered %d", status)
+	}
+	return errors.New(e.Error)
+}
+
+// fetch writes the answer of a running server to a GET, which is no JSON and may be long, and returns its head.
+func (a *admin) fetch(ctx context.Context, path string, w io.Writer) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://xmppd"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := a.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 300 {
+		return nil, refusal(res.StatusCode, res.Body)
+	}
+	_, err = io.Copy(w, res.Body)
+	return res.Header, err
 }
 
 // recorder takes an answer in this process.

@@ -33,6 +33,8 @@ func (s *server) adminAPI() http.Handler {
 	handle(mux, "POST /v1/users/invite", s.apiInvite)
 	mux.HandleFunc("GET /v1/export", s.apiExport)
 	mux.HandleFunc("POST /v1/import", s.apiImport)
+	mux.HandleFunc("GET /v1/backup", s.apiBackup)
+	handle(mux, "GET /v1/verify", s.apiVerify)
 	handle(mux, "GET /v1/reports", s.apiReports)
 	handle(mux, "GET /v1/sessions", s.apiSessions)
 	handle(mux, "POST /v1/sessions/close", s.apiCloseSessions)

@@ -3,12 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 )
@@ -73,24 +71,10 @@ func (a *admin) export(ctx context.Context, jid string, secrets bool, w io.Write
 		}
 		return a.server.exportAccount(ctx, w, j, secrets)
 	}
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://xmppd/v1/export?jid=%s&secrets=%t", url.QueryEscape(jid), secrets), nil)
-	if err != nil {
-		return err
+	out := &lateWriter{w: w}
+	_, err := a.fetch(ctx, fmt.Sprintf("/v1/export?jid=%s&secrets=%t", url.QueryEscape(jid), secrets), out)
+	if err != nil && out.begun {
+		err = fmt.Errorf("the export ended in the middle, its reason is in the server's log: %w", err)
 	}
-	res, err := a.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode >= 300 {
-		var e struct{ Error string }
-		if err := json.NewDecoder(res.Body).Decode(&e); err != nil || e.Error == "" {
-			return fmt.Errorf("the server answered %d", res.StatusCode)
-		}
-		return errors.New(e.Error)
-	}
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("the export ended in the middle, its reason is in the server's log: %w", err)
-	}
-	return nil
+	return err
 }

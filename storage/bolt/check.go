@@ -75,12 +75,17 @@ func readMeta(r io.ReaderAt, off int64) (m meta, ok bool) {
 
 // newChecker reads the meta pages of a file that nobody writes to, and refuses what is no database or cut short.
 func newChecker(f *os.File) (*checker, error) {
-	const remedy = "; it was left as it is: put a backup in its place (doc/operating.md), or move it away to begin with an empty one"
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if fi.Size() == 0 {
+	return checkerOf(f, fi.Size())
+}
+
+// checkerOf is newChecker for a file that may lie within another, such as an archive of more than it.
+func checkerOf(f io.ReaderAt, have int64) (*checker, error) {
+	const remedy = "; it was left as it is: put a backup in its place (doc/operating.md), or move it away to begin with an empty one"
+	if have == 0 {
 		return nil, fmt.Errorf("%w: it is empty%s", ErrFormat, remedy)
 	}
 	m, ok := readMeta(f, 0)
@@ -100,8 +105,8 @@ func newChecker(f *os.File) (*checker, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: it is another program's file, or its head is damaged%s", ErrFormat, remedy)
 	}
-	if need := int64(m.high) * int64(m.pageSize); m.high < 4 || m.high > 1<<48/uint64(m.pageSize) || fi.Size() < need {
-		return nil, fmt.Errorf("%w: it was cut short to %d bytes, at least %d are missing%s", ErrFormat, fi.Size(), need-fi.Size(), remedy)
+	if need := int64(m.high) * int64(m.pageSize); m.high < 4 || m.high > 1<<48/uint64(m.pageSize) || have < need {
+		return nil, fmt.Errorf("%w: it was cut short to %d bytes, at least %d are missing%s", ErrFormat, have, need-have, remedy)
 	}
 	c := &checker{r: f, pageSize: m.pageSize, root: m.root, freelist: m.freelist, high: m.high}
 	if b, err := c.read(c.root, nil); err == nil && c.lookup(b, rootMeta) == nil {
@@ -420,22 +425,31 @@ func VerifyFile(ctx context.Context, path string) error {
 	if !shareFile(f) {
 		return fmt.Errorf("storage: %s is %w: only a server that has it open can verify it", path, ErrInUse)
 	}
-	c, err := newChecker(f)
+	fi, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("storage: %s: %w", path, err)
+		return fmt.Errorf("storage: %w", err)
+	}
+	return VerifyAt(ctx, f, fi.Size(), path)
+}
+
+// VerifyAt is VerifyFile for what Backup wrote, wherever it is; name is what errors call it.
+func VerifyAt(ctx context.Context, r io.ReaderAt, size int64, name string) error {
+	c, err := checkerOf(r, size)
+	if err != nil {
+		return fmt.Errorf("storage: %s: %w", name, err)
 	}
 	if err := c.run(ctx); err != nil {
 		return err
 	}
-	if err := c.err(path); err != nil {
+	if err := c.err(name); err != nil {
 		return err
 	}
 	n := c.metaValue(keyFormat)
 	if len(n) != 4 {
-		return fmt.Errorf("storage: %s: %w: it does not say its format", path, ErrFormat)
+		return fmt.Errorf("storage: %s: %w: it does not say its format", name, ErrFormat)
 	}
 	if n := binary.BigEndian.Uint32(n); n > uint32(current.number) {
-		return fmt.Errorf("storage: %s: %w: it has format %d and this version reads up to %d", path, ErrFormat, n, current.number)
+		return fmt.Errorf("storage: %s: %w: it has format %d and this version reads up to %d", name, ErrFormat, n, current.number)
 	}
 	return nil
 }
