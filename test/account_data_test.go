@@ -327,6 +327,13 @@ func TestExportImport(t *testing.T) {
 				t.Errorf("%s: the account was made", what)
 			}
 		}
+		s.Stop()
+		defer s.Start(xtest.Options{})
+		walk(t, filepath.Join(s.Dir, "data", "xmppd.db"), func(path string, key, _ []byte) {
+			if strings.Contains(path, "mod_register") && strings.Contains(string(key), "mallory") {
+				t.Error("the name of an account that never was is kept from others")
+			}
+		})
 	})
 
 	t.Run("D14 another server's file", func(t *testing.T) {

@@ -155,7 +155,7 @@ func (a *arrival) finish(ctx context.Context) importReport {
 	if a.failed != nil {
 		a.report.Error = a.failed.Error()
 		if a.made {
-			if err := a.s.users(a.j.Domain()).Delete(ctx, a.j.Local()); err != nil {
+			if err := a.s.users(a.j.Domain()).Delete(modules.WithUndo(ctx), a.j.Local()); err != nil {
 				a.report.Error += "; and what there is of it could not be taken away: " + err.Error()
 			}
 		}

@@ -21,7 +21,6 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
-	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/stream"
 )
 
@@ -67,9 +66,10 @@ var Info = modules.Define(modules.Info{
 }, func(c Config) modules.Module { return &module{cfg: c} })
 
 type module struct {
-	cfg  Config
-	h    *modules.Host
-	rate *rate
+	cfg   Config
+	h     *modules.Host
+	rate  *rate
+	sweep modules.Sweeper
 	// invitations lets invited people make an account where strangers may not; nil: the module is off
 	invitations Invitations
 }
@@ -79,6 +79,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h = h
 	h.Hooks.UserDeleted.On(modules.Keep, m.keepName)
 	modules.Provide[Names](h, m)
+	m.sweep.Start(sweepEvery, m.sweepNames)
 	m.rate = newRate(m.cfg.RegistrationsPerHour)
 	m.invitations, _ = modules.Find[Invitations](h)
 	if m.cfg.AllowRegistration {
@@ -109,7 +110,10 @@ func (m *module) announce(ns string) {
 }
 
 // Stop implements modules.Module.
-func (m *module) Stop(context.Context) error { return nil }
+func (m *module) Stop(context.Context) error {
+	m.sweep.Stop()
+	return nil
+}
 
 // beforeLogin serves a client that has no account yet (XEP-0077 §3.1).
 func (m *module) beforeLogin(ctx context.Context, q *modules.IQ) ([]byte, error) {
@@ -265,47 +269,4 @@ func (m *module) failed(err error) error {
 		m.h.Log.Error("account not changed", "err", err)
 	}
 	return e
-}
-
-// names is where the names of deleted accounts lie, with the time of their end.
-const names = "names"
-
-// keepName remembers the name of a deleted account, so that nobody can step into its place at once and get what was meant
-// for the one who left.
-func (m *module) keepName(ctx context.Context, j stanza.JID) {
-	if m.cfg.KeepNames == 0 {
-		return
-	}
-	at, _ := time.Now().UTC().MarshalBinary()
-	if err := m.h.Store.KV(names).Put(ctx, []byte(j.Local()), at); err != nil {
-		m.h.Log.Error("name of a deleted account not kept", "account", j.String(), "err", err)
-	}
-}
-
-// Names is a service for modules that make accounts for clients: the names that are not to be had.
-type Names interface {
-	// Kept tells whether a name is that of an account deleted not long ago.
-	Kept(ctx context.Context, local string) (bool, error)
-}
-
-// Kept implements Names.
-func (m *module) Kept(ctx context.Context, local string) (bool, error) { return m.kept(ctx, local) }
-
-// kept tells whether a name is that of an account deleted not long ago, and forgets names whose time is over.
-func (m *module) kept(ctx context.Context, local string) (bool, error) {
-	if m.cfg.KeepNames == 0 {
-		return false, nil
-	}
-	v, err := m.h.Store.KV(names).Get(ctx, []byte(local))
-	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var at time.Time
-	if at.UnmarshalBinary(v) == nil && time.Since(at) < time.Duration(m.cfg.KeepNames) {
-		return true, nil
-	}
-	return false, m.h.Store.KV(names).Delete(ctx, []byte(local))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -309,6 +310,37 @@ func TestRemoval(t *testing.T) {
 		time.Sleep(10*24*time.Hour + time.Second)
 		if got := again(); got != "ok" {
 			t.Errorf("the name after its time: %s", got)
+		}
+	})
+}
+
+// Names go by themselves when their time is over, and that of an account which never came to be is not kept.
+func TestNamesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := modtest.NewConfig(t, "a.test", open+"registrations_per_hour = 100\nkeep_names = \"10d\"\n", accounts.Info, Info)
+		left := func() (list []string) {
+			h.Store.Bucket("modules", "a.test", Info.Name).KV(names).Scan(t.Context(), nil, nil, func(k, _ []byte) bool {
+				list = append(list, string(k))
+				return true
+			})
+			return list
+		}
+		h.Session("alice@a.test/1")
+		h.Session("bob@a.test/1")
+		if err := h.Users.Delete(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Users.Delete(modules.WithUndo(t.Context()), "bob"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9 * 24 * time.Hour)
+		if got := left(); !slices.Equal(got, []string{"alice"}) {
+			t.Errorf("kept: %q", got)
+		}
+		time.Sleep(2 * 24 * time.Hour)
+		synctest.Wait()
+		if got := left(); len(got) > 0 {
+			t.Errorf("kept for ever: %q", got)
 		}
 	})
 }

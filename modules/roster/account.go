@@ -36,6 +36,9 @@ func (m *module) userDeleted(ctx context.Context, owner stanza.JID) {
 			s.SetValue(hiddenKey{}, true)
 		}
 	}
+	if modules.IsUndo(ctx) {
+		return // what is between the contacts and the account of that name elsewhere, or here before, is as it was
+	}
 	for _, it := range l.items {
 		m.part(ctx, owner, it)
 	}

@@ -418,6 +418,26 @@ func TestUserDeletedWhileLeaving(t *testing.T) {
 	equal(t, "bob hears", presences(b.Sent()))
 }
 
+// TestUserUndone: of an account that could not be made whole nobody hears, for its contacts know another of that name.
+func TestUserUndone(t *testing.T) {
+	h := newHost(t)
+	h.Session(alice + "/none") // makes the account
+	b := h.login(bob + "/two")
+	h.mutual(alice, bob)
+	h.put(alice, romeo, subFrom|subTo)
+	h.put(alice, "juliet@b.test", pendingOut|pendingIn)
+	b.Sent()
+	if err := h.Users.Delete(modules.WithUndo(t.Context()), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "sent", presences(h.Sent()))
+	equal(t, "bob hears", presences(b.Sent()))
+	l, err := h.m.load(t.Context(), "alice")
+	if err != nil || len(l.items) > 0 {
+		t.Errorf("left: %v, %v", l.items, err)
+	}
+}
+
 func TestUserDeleted(t *testing.T) {
 	h := newHost(t)
 	ctx := context.Background()
