@@ -136,6 +136,34 @@ func TestBadRequests(t *testing.T) {
 	set(t, a, "block", "x@c.test", "z@c.test") // what is on it does not count twice
 }
 
+// A list that is brought along is no longer than one that a client makes, and its owner is not on it.
+func TestImport(t *testing.T) {
+	h := modtest.NewConfig(t, "a.test", "[modules.mod_blocking]\nmax_entries = 3\n", roster.Info, Info)
+	a := h.Session(alice + "/one")
+	take := func(jids ...string) error {
+		var x stanza.XML
+		x.Start("blocklist", "xmlns", ns)
+		for _, j := range jids {
+			x.Empty("item", "jid", j)
+		}
+		e, err := stanza.Parse(x.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return instance(t, h).Import(t.Context(), stanza.MustJID(alice), e)
+	}
+	if err := take("1.test", "2.test", "3.test", "4.test"); err == nil { // R11
+		t.Error("a list that is too long is taken")
+	}
+	if err := take("x@c.test", alice, alice+"/two"); err != nil {
+		t.Error(err)
+	}
+	instance(t, h).lists.Forget("alice")
+	if l := get(t, a); l != "x@c.test" {
+		t.Errorf("the list is %q", l)
+	}
+}
+
 // way is how something comes from an address to alice, or goes from her to it.
 type way struct {
 	name, xml string

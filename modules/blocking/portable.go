@@ -2,6 +2,7 @@ package blocking
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
@@ -43,13 +44,19 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 	return err
 }
 
-// Import implements modules.Portable.
+// Import implements modules.Portable. A list is no longer than a client may make it, and nobody is on his own.
 func (m *module) Import(ctx context.Context, account stanza.JID, e *stanza.Stanza) error {
 	jids, _, err := items(e.Root())
 	if err != nil {
 		return err
 	}
+	owner := account.Bare()
+	jids = slices.DeleteFunc(jids, func(j stanza.JID) bool { return j.Bare() == owner })
 	return m.lists.Change(ctx, account.Local(), func(l *list) (*list, error) {
-		return l.with(jids, nil), m.write(ctx, account.Local(), jids, nil, nil)
+		next := l.with(jids, nil)
+		if next.len() > m.cfg.MaxEntries {
+			return l, stanza.Err(stanza.NotAllowed, "the block list is longer than max_entries of mod_blocking")
+		}
+		return next, m.write(ctx, account.Local(), jids, nil, nil)
 	})
 }

@@ -30,23 +30,14 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 	return err
 }
 
-// Import implements modules.Portable.
+// Import implements modules.Portable. What a client could not store is passed over; an account has no more than from a client.
 func (m *module) Import(ctx context.Context, account stanza.JID, e *stanza.Stanza) error {
-	for i, c := range e.Children {
-		name := e.ChildName(i)
-		if c.NS == ns || c.NS == "" {
-			continue
-		}
-		raw := e.Copy(i)
-		if k := m.keeper(c.NS, name); k != nil {
-			if err := k.StorePrivate(ctx, account, account, raw); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := m.kv.Put(ctx, key(account.Local(), c.NS, name), raw); err != nil {
-			return err
+	var list []*stanza.Element
+	var at []int
+	for i, c := range e.Root().Children {
+		if storable(c) {
+			list, at = append(list, c), append(at, i)
 		}
 	}
-	return nil
+	return m.store(ctx, account, account, list, func(i int) []byte { return e.Copy(at[i]) })
 }

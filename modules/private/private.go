@@ -84,6 +84,11 @@ func key(local, ns, name string) []byte {
 // maxName is the longest namespace and name, in bytes.
 const maxName = 1024
 
+// storable tells whether an element has a namespace of its own, by which it is found again.
+func storable(c *stanza.Element) bool {
+	return c.NS != ns && c.NS != "" && len(c.NS) <= maxName && len(c.Name) <= maxName && !strings.ContainsRune(c.NS, 0)
+}
+
 // others refuses what is another's (XEP-0049 §3), whether there is such an account or not.
 func (m *module) others(_ context.Context, p *modules.Packet) error {
 	st := p.Stanza
@@ -100,7 +105,7 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	}
 	list := q.Payload.Children
 	for _, c := range list {
-		if c.NS == ns || c.NS == "" || len(c.NS) > maxName || len(c.Name) > maxName || strings.ContainsRune(c.NS, 0) {
+		if !storable(c) {
 			return nil, stanza.Err(stanza.NotAcceptable, "an element has no namespace of its own") // §2.3
 		}
 	}
@@ -158,19 +163,22 @@ func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element)
 	if len(list) == 0 {
 		return stanza.Err(stanza.NotAcceptable, "there is nothing to store") // §2.3
 	}
-	owner := q.To.Bare()
 	at := q.Stanza.Find(ns, "query")
+	return m.store(ctx, q.To.Bare(), q.From, list, func(i int) []byte { return q.Stanza.Copy(at, i) })
+}
+
+// store stores elements, of which raw gives one as it stands alone; by is whose doing it is.
+func (m *module) store(ctx context.Context, owner, by stanza.JID, list []*stanza.Element, raw func(i int) []byte) error {
 	data := map[string][]byte{}
 	for i, c := range list {
-		raw := q.Stanza.Copy(at, i)
 		if k := m.keeper(c.NS, c.Name); k != nil {
-			if err := k.StorePrivate(ctx, owner, q.From, raw); err != nil {
+			if err := k.StorePrivate(ctx, owner, by, raw(i)); err != nil {
 				return err
 			}
 			continue
 		}
 		k := string(key(owner.Local(), c.NS, c.Name))
-		data[k] = append(data[k], raw...) // §2.3: several of one name belong together
+		data[k] = append(data[k], raw(i)...) // §2.3: several of one name belong together
 	}
 	if len(data) == 0 {
 		return nil

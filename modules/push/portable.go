@@ -34,16 +34,12 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 	return err
 }
 
-// Import implements modules.Portable.
+// Import implements modules.Portable. A file may name what a client may.
 func (m *module) Import(ctx context.Context, account stanza.JID, e *stanza.Stanza) error {
 	for _, c := range e.Root().Children {
-		j, err := stanza.ParseJID(c.Attr("jid"))
+		s, err := m.wanted(account.Bare(), c)
 		if err != nil {
 			return err
-		}
-		s := &service{jid: j, node: c.Attr("node")}
-		if f, err := stanza.ParseForm(c.Child(stanza.NSData, "x")); err == nil {
-			s.options = f.Bytes()
 		}
 		if err := m.add(ctx, account.Local(), s); err != nil {
 			return err

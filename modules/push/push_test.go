@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -253,6 +254,41 @@ func TestEnable(t *testing.T) {
 	h.m.services.Forget("alice")
 	if n := count("alice"); n != 0 || count("mallory") != 1 {
 		t.Errorf("%d services after the account", n)
+	}
+}
+
+// A file names what a client may, and no more: pushes go there in the account's name.
+func TestImport(t *testing.T) {
+	h := newHost(t, "[modules.mod_push]\nmax_services = 2\n")
+	h.Session(alice + "/phone")
+	take := func(list string) error {
+		e, err := stanza.Parse([]byte("<services xmlns='" + nsPortable + "'>" + list + "</services>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.m.Import(t.Context(), stanza.MustJID(alice), e)
+	}
+	form := "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>%s</value></field><field var='a'><value>%s</value></field></x>"
+	for what, list := range map[string]string{
+		"the account itself": "<service jid='" + alice + "' node='n'/>",
+		"no address":         "<service jid='@' node='n'/>",
+		"none":               "<service node='n'/>",
+		"a long node":        "<service jid='p.test' node='" + strings.Repeat("n", 2000) + "'/>",
+		"another form":       "<service jid='p.test' node='n'>" + fmt.Sprintf(form, "urn:other", "x") + "</service>",
+		"large options":      "<service jid='p.test' node='n'>" + fmt.Sprintf(form, nsOptions, strings.Repeat("x", 5000)) + "</service>",
+	} {
+		if err := take(list); err == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+	if l, err := h.m.services.Get(t.Context(), "alice"); len(l) > 0 || err != nil {
+		t.Errorf("there are %d services, %v", len(l), err)
+	}
+	if err := take("<service jid='p.test' node='n'>" + fmt.Sprintf(form, nsOptions, "x") + "</service>"); err != nil {
+		t.Error(err)
+	}
+	if err := take("<service jid='p.test' node='2'/><service jid='p.test' node='3'/>"); err == nil {
+		t.Error("more than max_services")
 	}
 }
 

@@ -96,7 +96,23 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	case q.Payload == nil || !q.Set():
 		return nil, stanza.Err(stanza.BadRequest, "")
 	}
-	addr, node := q.Payload.Attr("jid"), q.Payload.Attr("node")
+	switch q.Payload.Name {
+	case "enable":
+		return nil, m.enable(ctx, q)
+	case "disable":
+		s, err := named(q.Payload)
+		if err != nil {
+			return nil, err
+		}
+		_, all := attr(q.Payload, "node")
+		return nil, m.disable(ctx, q.From, func(o *service) bool { return o.jid == s.jid && (!all || o.node == s.node) })
+	}
+	return nil, stanza.Err(stanza.BadRequest, "it is enable or disable")
+}
+
+// named reads which service an element means.
+func named(e *stanza.Element) (*service, error) {
+	addr := e.Attr("jid")
 	if addr == "" {
 		return nil, stanza.Err(stanza.BadRequest, "which service?")
 	}
@@ -104,14 +120,7 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	if err != nil {
 		return nil, stanza.Err(stanza.JIDMalformed, "")
 	}
-	switch q.Payload.Name {
-	case "enable":
-		return nil, m.enable(ctx, q, &service{jid: j, node: node})
-	case "disable":
-		_, all := attr(q.Payload, "node")
-		return nil, m.disable(ctx, q.From, func(s *service) bool { return s.jid == j && (!all || s.node == node) })
-	}
-	return nil, stanza.Err(stanza.BadRequest, "it is enable or disable")
+	return &service{jid: j, node: e.Attr("node")}, nil
 }
 
 func attr(e *stanza.Element, name string) (string, bool) {
@@ -123,24 +132,37 @@ func attr(e *stanza.Element, name string) (string, bool) {
 	return "", false
 }
 
-// enable adds a service, or gives one other options (XEP-0357 §5).
-func (m *module) enable(ctx context.Context, q *modules.IQ, s *service) error {
-	owner := q.From.Bare()
+// wanted reads a service as a client enables it, or a file has it: pushes will go there in the owner's name.
+func (m *module) wanted(owner stanza.JID, e *stanza.Element) (*service, error) {
+	s, err := named(e)
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case s.jid.Bare() == owner:
-		return stanza.Err(stanza.NotAllowed, "you are not a push service")
+		return nil, stanza.Err(stanza.NotAllowed, "you are not a push service")
 	case len(s.node) > nodeSize || bytes.IndexByte([]byte(s.node), 0) >= 0:
-		return stanza.Err(stanza.NotAcceptable, "the node's name is too long")
+		return nil, stanza.Err(stanza.NotAcceptable, "the node's name is too long")
 	}
-	if x := q.Payload.Child(stanza.NSData, "x"); x != nil {
+	if x := e.Child(stanza.NSData, "x"); x != nil {
 		f, err := stanza.ParseForm(x)
 		if err != nil || f.Type != nsOptions {
-			return stanza.Err(stanza.BadRequest, "the form has publish-options")
+			return nil, stanza.Err(stanza.BadRequest, "the form has publish-options")
 		}
 		f.Kind = "submit" // XEP-0060 §7.1.5
 		if s.options = f.Bytes(); len(s.options) > int(m.cfg.OptionsSize) {
-			return stanza.Err(stanza.NotAcceptable, "the options are too large")
+			return nil, stanza.Err(stanza.NotAcceptable, "the options are too large")
 		}
+	}
+	return s, nil
+}
+
+// enable adds a service, or gives one other options (XEP-0357 §5).
+func (m *module) enable(ctx context.Context, q *modules.IQ) error {
+	owner := q.From.Bare()
+	s, err := m.wanted(owner, q.Payload)
+	if err != nil {
+		return err
 	}
 	if err := m.add(ctx, owner.Local(), s); err != nil {
 		return err
