@@ -135,6 +135,13 @@ func TestStages(t *testing.T) {
 	if got := failed(step(a, "wizard", id, "complete", "second", "z")); got != "bad-request bad-sessionid" {
 		t.Errorf("once more: %s", got)
 	}
+	// A field of a later form counts only there, where it is checked.
+	id = sessionID(t, step(a, "wizard", "", ""), "executing")
+	step(a, "wizard", id, "", "first", "x", "second", "early")
+	step(a, "wizard", id, "", "second", "late")
+	if w.done[len(w.done)-1] != "xlate" {
+		t.Errorf("done %q", w.done)
+	}
 	// What fails says so.
 	id = sessionID(t, step(a, "wizard", "", ""), "executing")
 	step(a, "wizard", id, "", "first", "x")
@@ -183,6 +190,9 @@ func TestBadSteps(t *testing.T) {
 		{"before the first", func() *stanza.Stanza { return step(a, "wizard", open(), "prev") }, "bad-request bad-action"},
 		{"complete too early", func() *stanza.Stanza { return step(a, "wizard", open(), "complete", "first", "x") }, "bad-request bad-action"},
 		{"no form", func() *stanza.Stanza { return step(a, "wizard", open(), "") }, "bad-request bad-payload"},
+		{"a form that is none to submit", func() *stanza.Stanza {
+			return a.IQ("set", "a.test", "<command xmlns='"+ns+"' node='wizard' sessionid='"+open()+"'><x xmlns='jabber:x:data' type='cancel'><field var='first'><value>x</value></field></x></command>")
+		}, "bad-request bad-payload"},
 		{"a form without what is needed", func() *stanza.Stanza { return step(a, "wizard", open(), "", "other", "x") }, "bad-request bad-payload"},
 		{"not allowed", func() *stanza.Stanza { return step(m, "wizard", "", "execute") }, "forbidden"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,9 +97,9 @@ func (m *module) begin(ctx context.Context, q *modules.IQ, c *modules.Command) (
 // submit takes the form of a stage, and goes on to the next, or to the deed.
 func (m *module) submit(ctx context.Context, q *modules.IQ, c *modules.Command, r *run) ([]byte, error) {
 	in, err := stanza.ParseForm(q.Payload.Child(stanza.NSData, "x"))
-	if err != nil {
+	if err != nil || in.Kind != "submit" { // XEP-0004 §3.1
 		m.put(r)
-		return nil, refuse(stanza.BadRequest, "bad-payload", "a form is needed")
+		return nil, refuse(stanza.BadRequest, "bad-payload", "a form is needed that is submitted")
 	}
 	shown, err := c.Stages[r.stage].Form(ctx, r.call)
 	if err != nil {
@@ -108,6 +109,8 @@ func (m *module) submit(ctx context.Context, q *modules.IQ, c *modules.Command, 
 		m.put(r)
 		return nil, refuse(stanza.BadRequest, "bad-payload", err.Error())
 	}
+	// What was not asked for is not kept: by the name of a later stage's field it would be taken for that, unchecked.
+	in.Fields = slices.DeleteFunc(in.Fields, func(fd stanza.FormField) bool { return shown.Field(fd.Var) == nil })
 	if check := c.Stages[r.stage].Check; check != nil {
 		if err := check(ctx, r.call, in); err != nil {
 			return m.show(ctx, c, r, err)
