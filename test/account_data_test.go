@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -355,6 +356,34 @@ func TestExportImport(t *testing.T) {
 		js, _, code := s.Run(file, "import", "-json", "-")
 		if err := json.Unmarshal([]byte(js), &report); err != nil || code != 1 || len(report.Accounts) != 1 || report.Accounts[0].Error == "" {
 			t.Errorf("as JSON: exit %d, %v\n%s", code, err, js)
+		}
+	})
+
+	t.Run("D14 nobody comes in half-way", func(t *testing.T) {
+		conn, err := net.Dial("unix", filepath.Join(s.Dir, "data", "xmppd.sock"))
+		must(t, err)
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(xtest.Wait))
+		begin := "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='tybalt' password='s3crEt'><query xmlns='jabber:iq:roster'><item jid='a@b.example'/></query>"
+		end := "</user></host></server-data>"
+		fmt.Fprintf(conn, "POST /v1/import HTTP/1.1\r\nHost: xmppd\r\nContent-Length: %d\r\n\r\n%s", len(begin+end), begin)
+		for deadline := time.Now().Add(xtest.Wait); ; {
+			list, _, _ := s.Run("", "user", "list", "tybalt@localhost")
+			if strings.Contains(list, "tybalt@") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the account does not come")
+			}
+		}
+		refusedWith(t, s.Secure(t, "localhost").TryPlain("\x00tybalt\x00s3crEt"), "account-disabled")
+		fmt.Fprint(conn, end)
+		answer := make([]byte, 4096)
+		if n, err := conn.Read(answer); err != nil || !strings.Contains(string(answer[:n]), "200 OK") {
+			t.Fatalf("%s %v", answer[:n], err)
+		}
+		if n := s.Secure(t, "localhost").TryPlain("\x00tybalt\x00s3crEt"); n.Name.Local != "success" {
+			t.Errorf("login: %s", n)
 		}
 	})
 

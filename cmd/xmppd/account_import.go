@@ -127,7 +127,8 @@ func (a *arrival) take(ctx context.Context, e *stanza.Stanza) {
 	a.report.Elements++
 }
 
-// make makes the account.
+// make makes the account. Until all of it is there it is disabled: nobody comes in half-way, and after a crash it does not look
+// like a whole one.
 func (a *arrival) make(ctx context.Context) error {
 	if a.made {
 		return nil
@@ -136,7 +137,9 @@ func (a *arrival) make(ctx context.Context) error {
 	if !ok {
 		return errors.New("the accounts of this server cannot be brought in")
 	}
-	if err := mover.CreateFrom(ctx, a.portrait, a.password); err != nil {
+	p := a.portrait
+	p.Disabled = true
+	if err := mover.CreateFrom(ctx, p, a.password); err != nil {
 		if errors.Is(err, auth.ErrExists) {
 			return errors.New("there is an account of that name; delete it first, or leave it")
 		}
@@ -147,10 +150,13 @@ func (a *arrival) make(ctx context.Context) error {
 	return nil
 }
 
-// finish makes the account if nothing has yet, or takes it away again if something failed.
+// finish makes the account if nothing has yet, and opens it, or takes it away again if something failed.
 func (a *arrival) finish(ctx context.Context) importReport {
 	if a.failed == nil {
 		a.fail(a.make(ctx))
+	}
+	if a.failed == nil && !a.portrait.Disabled {
+		a.fail(a.s.users(a.j.Domain()).SetDisabled(ctx, a.j.Local(), false))
 	}
 	if a.failed != nil {
 		a.report.Error = a.failed.Error()

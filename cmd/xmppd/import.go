@@ -15,8 +15,8 @@ var importCommand = &command{
 	name: "import", args: "FILE",
 	summary: "make accounts from a file that export, or another server, wrote",
 	help: `Makes the accounts of a file of XEP-0227, with what is in it for them; FILE may be - for standard input. An account that is there
-already is left as it is. One that cannot be brought in whole is not brought in at all. What no module here knows is told
-as skipped. Without credentials in the file an account needs a new password: xmppd user passwd.
+already is left as it is. One that cannot be brought in whole is not brought in at all; until it is whole it is disabled. What no
+module here knows is told as skipped. Without credentials in the file an account needs a new password: xmppd user passwd.
 
 example: xmppd import you.xml`,
 	run: runImport,
