@@ -122,6 +122,7 @@ func TestBadRequests(t *testing.T) {
 		{"set", mallory, "<block xmlns='" + ns + "'><item jid='z@c.test'/></block>", stanza.ServiceUnavailable},
 		{"set", "nobody@a.test", "<block xmlns='" + ns + "'><item jid='z@c.test'/></block>", stanza.ServiceUnavailable},
 		{"set", "", "<block xmlns='" + ns + "'><item jid='z@c.test'><report xmlns='" + nsReport + "'/></item></block>", stanza.BadRequest},
+		{"set", "", "<block xmlns='" + ns + "'>" + strings.Repeat("<item jid='x@c.test'><report xmlns='"+nsReport+"' reason='urn:xmpp:reporting:spam'/></item>", perReporter+1) + "</block>", stanza.PolicyViolation},
 	} {
 		if st := a.IQ(tt.typ, tt.to, tt.payload); condition(st) != tt.want {
 			t.Errorf("%s %s: %s, want %s", tt.typ, tt.payload, st.AppendTo(nil), tt.want)

@@ -49,6 +49,9 @@ func readReports(by stanza.JID, jids []stanza.JID, items []*stanza.Element) (out
 		if e == nil {
 			continue
 		}
+		if len(out) == perReporter { // no more would be kept, and each costs the writer of the store some time
+			return nil, stanza.Err(stanza.PolicyViolation, "too many reports at once")
+		}
 		r := Report{By: by.String(), JID: jids[i].String(), Reason: reasons[e.Attr("reason")]}
 		if r.Reason == "" {
 			return nil, stanza.Err(stanza.BadRequest, "a report of an unknown reason") // XEP-0377 §3: MUST include one

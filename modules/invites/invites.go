@@ -11,6 +11,7 @@ package invites
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/xmppd/xmppd/config"
@@ -71,6 +72,7 @@ type module struct {
 	h      *modules.Host
 	roster roster.Introduction
 	known  roster.Service
+	making sync.Mutex
 }
 
 // Service is what the CLI asks for.

@@ -71,14 +71,12 @@ func (m *module) create(ctx context.Context, r record) (token string, err error)
 	key := hash(token)
 	now := time.Now().UTC()
 	r.Created = now
+	m.making.Lock() // so that what was counted is true when it is added to
+	defer m.making.Unlock()
+	if err := m.room(ctx, now, r.Inviter); err != nil {
+		return "", err
+	}
 	err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
-		all, own, err := sweep(tx, now, r.Inviter)
-		switch {
-		case err != nil:
-			return err
-		case all >= m.cfg.MaxOpen, r.Inviter != "" && own >= m.cfg.MaxOfUser:
-			return errFull
-		}
 		if r.Username != "" {
 			if held, err := tx.KV(kvNames).Get([]byte(r.Username)); err != nil {
 				return err
@@ -94,35 +92,49 @@ func (m *module) create(ctx context.Context, r record) (token string, err error)
 	return token, err
 }
 
-// sweep deletes what has expired, and counts the rest: all, and those of an inviter.
-func sweep(tx storage.Tx, now time.Time, inviter string) (all, own int, err error) {
-	type entry struct {
-		key  []byte
-		name string
-	}
-	var old []entry
-	err = tx.KV(kvTokens).Scan(nil, nil, func(k, v []byte) bool {
+// room deletes what has expired, and tells whether one more may be made. It counts without holding up those who write: there may
+// be thousands.
+func (m *module) room(ctx context.Context, now time.Time, inviter string) error {
+	all, own := 0, 0
+	var old [][]byte
+	err := m.h.Store.KV(kvTokens).Scan(ctx, nil, nil, func(k, v []byte) bool {
 		r, err := decode(v)
-		if err != nil || now.After(r.Expires.Add(grace)) {
-			e := entry{key: slices.Clone(k)}
-			if err == nil {
-				e.name = r.Username
-			}
-			old = append(old, e)
-			return true
-		}
-		all++
-		if r.Inviter == inviter {
+		switch {
+		case err != nil || now.After(r.Expires.Add(grace)):
+			old = append(old, slices.Clone(k))
+		case r.Inviter == inviter:
 			own++
+			fallthrough
+		default:
+			all++
 		}
 		return true
 	})
-	for _, e := range old {
-		if err == nil {
-			err = remove(tx, e.key, e.name)
-		}
+	if err == nil && len(old) > 0 {
+		err = m.h.Store.Update(ctx, func(tx storage.Tx) error {
+			for _, k := range old {
+				v, err := tx.KV(kvTokens).Get(k)
+				if err != nil {
+					return err
+				}
+				name := ""
+				if r, err := decode(v); err == nil {
+					name = r.Username
+				}
+				if err := remove(tx, k, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return all, own, err
+	switch {
+	case err != nil:
+		return err
+	case all >= m.cfg.MaxOpen, inviter != "" && own >= m.cfg.MaxOfUser:
+		return errFull
+	}
+	return nil
 }
 
 // remove deletes an invitation, and with it the claim to a name.
