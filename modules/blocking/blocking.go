@@ -68,6 +68,7 @@ type module struct {
 	roster roster.Visibility
 	lists  *modules.AccountCache[*list]
 	ids    atomic.Uint64 // of pushes
+	sweep  modules.Sweeper
 }
 
 // Start implements modules.Module.
@@ -80,6 +81,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.lists = modules.NewAccountCache(modules.AccountCacheOptions[*list]{
 		Read: m.read, Weight: (*list).weight, Max: m.cfg.CachedItems, Keep: m.connected,
 	})
+	m.sweep.Start(sweepEvery, m.sweepReports)
 	h.IQ(modules.Account, ns, m.query)
 	h.Disco(modules.Server, ns, nsReport)
 	h.Hooks.Outgoing.On(modules.Check, m.outgoing)
@@ -95,8 +97,11 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	return nil
 }
 
-// Stop has nothing to do: all that is kept is on disk.
-func (*module) Stop(context.Context) error { return nil }
+// Stop implements modules.Module: all that is kept is on disk.
+func (m *module) Stop(context.Context) error {
+	m.sweep.Stop()
+	return nil
+}
 
 // connected tells whether an account has a session: then its list is needed all the time.
 func (m *module) connected(local string) bool {

@@ -512,11 +512,15 @@ func TestReports(t *testing.T) {
 		if r = all(); len(r) != 0 {
 			t.Errorf("%d kept after their time", len(r))
 		}
-		report(a, romeo, "")
+		synctest.Wait()
 		n := 0
 		m.h.Store.KV(kvReports).Scan(context.Background(), nil, nil, func(_, _ []byte) bool { n++; return true })
-		if n != 1 {
-			t.Errorf("%d on disk", n)
+		if n != 0 {
+			t.Errorf("%d on disk for ever", n)
+		}
+		report(a, romeo, "")
+		if r = all(); len(r) != 1 {
+			t.Errorf("%d kept of a new one", len(r))
 		}
 	})
 }

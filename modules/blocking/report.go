@@ -161,12 +161,28 @@ func (m *module) Reports(ctx context.Context) (out []Report, err error) {
 	return out, err
 }
 
+// sweepEvery is how often reports whose time is over are looked for. They are not shown without that.
+const sweepEvery = time.Hour
+
+// sweepReports removes the reports whose time is over.
+func (m *module) sweepReports(ctx context.Context) {
+	oldest := time.Now().Add(-time.Duration(m.cfg.KeepReports))
+	if err := m.dropReports(ctx, func(r Report) bool { return !r.At.After(oldest) }); err != nil && ctx.Err() == nil {
+		m.h.Log.Error("old reports not removed", "err", err)
+	}
+}
+
 // forgetReports removes the reports that an account made; what others told of it stays for its time.
 func (m *module) forgetReports(ctx context.Context, by stanza.JID) error {
+	return m.dropReports(ctx, func(r Report) bool { return r.By == by.Bare().String() })
+}
+
+// dropReports removes the reports that fit.
+func (m *module) dropReports(ctx context.Context, fits func(Report) bool) error {
 	var keys [][]byte
 	kv := m.h.Store.KV(kvReports)
 	err := kv.Scan(ctx, nil, nil, func(k, v []byte) bool {
-		if r, err := readReport(v); err == nil && r.By == by.Bare().String() {
+		if r, err := readReport(v); err == nil && fits(r) {
 			keys = append(keys, slices.Clone(k))
 		}
 		return true

@@ -73,7 +73,11 @@ type module struct {
 	roster roster.Introduction
 	known  roster.Service
 	making sync.Mutex
+	sweep  modules.Sweeper
 }
+
+// sweepEvery is how often invitations whose time is over are looked for. They are void without that.
+const sweepEvery = time.Hour
 
 // Service is what the CLI asks for.
 type Service interface {
@@ -98,6 +102,11 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 		return err
 	}
 	m.h = h
+	m.sweep.Start(sweepEvery, func(ctx context.Context) {
+		if err := m.room(ctx, time.Now(), ""); err != nil && err != errFull && ctx.Err() == nil {
+			m.h.Log.Error("expired invitations not removed", "err", err)
+		}
+	})
 	h.IQ(modules.Preauth, nsPars, m.shown)
 	h.Hooks.ToBare.On(modules.Amend, m.subscribe)
 	h.Hooks.ToFull.On(modules.Amend, m.subscribe)
@@ -112,8 +121,11 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	return nil
 }
 
-// Stop has nothing to do.
-func (*module) Stop(context.Context) error { return nil }
+// Stop implements modules.Module.
+func (m *module) Stop(context.Context) error {
+	m.sweep.Stop()
+	return nil
+}
 
 // subscribe takes a subscription request that shows a token of the one it is for: it is granted, and returned (XEP-0379
 // §3.5). With any other token it is a request like others (§4.1).

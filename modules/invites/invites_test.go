@@ -317,6 +317,28 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// An invitation that nobody uses goes by itself, with the name that was kept.
+func TestGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, "")
+		h.invite(h.Session(root+"/one"), nsInvite+"#create-account", "username", "carol")
+		left := func() (n int) {
+			for _, name := range []string{kvTokens, kvNames} {
+				h.Store.Bucket("modules", "a.test", Info.Name).KV(name).Scan(t.Context(), nil, nil, func(_, _ []byte) bool { n++; return true })
+			}
+			return n
+		}
+		if n := left(); n != 2 {
+			t.Fatalf("%d are kept", n)
+		}
+		time.Sleep(7*24*time.Hour + 3*time.Hour)
+		synctest.Wait()
+		if n := left(); n != 0 {
+			t.Errorf("%d are kept for ever", n)
+		}
+	})
+}
+
 // A user's link with ibr=y makes an account and a contact of its owner.
 func TestUserInvitesAccount(t *testing.T) {
 	h := newHost(t, "[modules.mod_invites]\nusers_invite_accounts = true\n")
