@@ -13,8 +13,8 @@ type Hooks struct {
 	ToFull Chain[*Packet]
 	// Unclaimed: a message found no session that takes it (RFC 6121 §8.5.2.2.1). router, hop 4.
 	Unclaimed Chain[*Packet]
-	// Returned: a message comes back from a session that ended, whose client never acknowledged it (XEP-0198 §4); Done says that
-	// the account has it elsewhere. router, hop 4.
+	// Returned: a message comes back from a session that ended, whose client never acknowledged it (XEP-0198 §4), before it goes to
+	// others or is unclaimed; Done says that the account has it elsewhere. router, hop 4.
 	Returned Chain[Return]
 	// ToClient: a stanza is about to be queued for a session. Packet.Session is that session. c2s, hop 5.
 	ToClient Chain[*Packet]

@@ -43,14 +43,14 @@ func (r *Router) Redeliver(ctx context.Context, p *modules.Packet, at time.Time)
 
 // elsewhere returns modules.Done where another session of the account has got a message too. One for the account went to all
 // that take such, and so did one for a resource that was not there; of one for the session itself modules may have made copies.
+// What has been read nowhere is for modules to refuse.
 func (r *Router) elsewhere(ctx context.Context, h *host, t *modules.Table, ret modules.Return) error {
-	if ret.Stanza.To() == ret.To {
-		return t.Hooks.Returned.Run(ctx, ret)
-	}
-	for _, s := range h.sessions(ret.To.Local()) {
-		if ps := s.Presence(); ps != nil && ret.Before(ps.Taking) {
-			return modules.Done
+	if ret.Stanza.To() != ret.To {
+		for _, s := range h.sessions(ret.To.Local()) {
+			if ps := s.Presence(); ps != nil && ret.Before(ps.Taking) {
+				return modules.Done
+			}
 		}
 	}
-	return nil
+	return t.Hooks.Returned.Run(ctx, ret)
 }

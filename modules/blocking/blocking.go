@@ -88,6 +88,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	// Behind those who refuse whoever asks, such as for another's roster: else who is blocked could tell by the answer that he is.
 	h.Hooks.ToBare.On(modules.Amend, m.incoming)
 	h.Hooks.ToFull.On(modules.Amend, m.incoming)
+	h.Hooks.Returned.On(modules.Check, m.returned)
 	h.Hooks.ToPeer.On(modules.Check, m.leaving)
 	h.Hooks.UserCreated.On(modules.Check, m.forget) // a crash may have come between the end of an older one and that of its list
 	h.Hooks.UserDeleted.On(modules.Check, m.forget) // before mod_roster says goodbye to the contacts, blocked ones too

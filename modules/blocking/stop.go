@@ -68,6 +68,15 @@ func (m *module) incoming(ctx context.Context, p *modules.Packet) error {
 	return nil
 }
 
+// returned stops what came before the block and has not been read by then.
+func (m *module) returned(ctx context.Context, r modules.Return) error {
+	yes, err := m.blocks(ctx, r.To, r.From)
+	if yes {
+		return answer(r.Stanza)
+	}
+	return err
+}
+
 // answer is what who is blocked hears (XEP-0191 §3.3): nothing of presence and of answers, service-unavailable of requests
 // and of messages that a person wrote. A room that a user is in gets no error, by which it would put him out.
 func answer(st *stanza.Stanza) error {

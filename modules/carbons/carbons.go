@@ -203,8 +203,8 @@ func (m *module) failed(ctx context.Context, p *modules.Packet) {
 
 // returned ends the way of a message that comes back from the device it was for, where another has a copy of it.
 func (m *module) returned(_ context.Context, r modules.Return) error {
-	if !fate.Copied(r.Stanza, true) {
-		return nil
+	if r.Stanza.To() != r.To || !fate.Copied(r.Stanza, true) {
+		return nil // one for the account has no copies
 	}
 	for _, s := range m.h.Router.Sessions(r.To.Bare()) {
 		if c := stateOf(s, false); c != nil {
