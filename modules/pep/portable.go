@@ -116,6 +116,9 @@ func (e *Edit) bring(from *stanza.Stanza, i int) error {
 				}
 				n.affs[j.Bare()] = aff
 			}
+			if len(n.affs) > maxAffiliations {
+				return stanza.Err(stanza.ResourceConstraint, "too many people are something to the node")
+			}
 		}
 		return e.store(n)
 	case "subscriptions":
@@ -124,8 +127,11 @@ func (e *Edit) bring(from *stanza.Stanza, i int) error {
 			if err != nil {
 				return err
 			}
-			if c.Attr("subscription") == "subscribed" {
-				n.subs = append(n.subs, j)
+			if c.Attr("subscription") != "subscribed" {
+				continue
+			}
+			if err := n.subscribe(j, "subscribed", e.acc.subscriptions() < e.m.cfg.Load().Subscriptions); err != nil {
+				return err
 			}
 		}
 		return e.store(n)

@@ -3,6 +3,7 @@ package pep
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -72,6 +73,44 @@ func TestPortable(t *testing.T) {
 	}
 	if got := export(bob); got != "" {
 		t.Errorf("of nothing: %s", got)
+	}
+}
+
+// An import keeps to the limits that clients have, and nobody is subscribed twice.
+func TestImportLimits(t *testing.T) {
+	h := newHost(t, "[modules.mod_pep]", "subscriptions = 2")
+	h.Session(alice + "/x")
+	m := portable(t, h.Loader)
+	take := func(inner string) error {
+		e, err := stanza.Parse([]byte("<pubsub xmlns='" + nsOwner + "'>" + inner + "</pubsub>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Import(t.Context(), stanza.MustJID(alice), e)
+	}
+	subscribe := func(jids ...string) string {
+		s := "<subscriptions node='urn:n'>"
+		for _, j := range jids {
+			s += "<subscription jid='" + j + "' subscription='subscribed'/>"
+		}
+		return s + "</subscriptions>"
+	}
+	if err := take(subscribe("a@b.test", "a@b.test")); err != nil {
+		t.Error(err)
+	}
+	var out bytes.Buffer
+	if err := m.Export(t.Context(), stanza.MustJID(alice), &modules.Export{Writer: &out}); err != nil || strings.Count(out.String(), "a@b.test") != 1 {
+		t.Errorf("%v: %s", err, &out)
+	}
+	if err := take(subscribe("b@b.test", "c@b.test")); err == nil {
+		t.Error("too many subscriptions are taken")
+	}
+	var many strings.Builder
+	for i := range maxAffiliations + 1 {
+		fmt.Fprintf(&many, "<affiliation jid='%d' affiliation='member'/>", i)
+	}
+	if err := take("<affiliations node='urn:n'>" + many.String() + "</affiliations>"); err == nil {
+		t.Error("too many affiliations are taken")
 	}
 }
 
