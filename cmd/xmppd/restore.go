@@ -37,24 +37,14 @@ func runRestore(ctx context.Context, c *call) error {
 	if cfg.Storage.Driver != "bolt" {
 		return fmt.Errorf("storage.driver = %q keeps nothing in files: there is nowhere to restore to", cfg.Storage.Driver)
 	}
-	f, err := os.Open(c.args[0])
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	s, err := readSnapshot(f)
-	if err != nil {
-		return err
-	}
-	defer clear(s.keyring)
-	if err := s.verify(ctx); err != nil {
-		return err
-	}
 	dir := cfg.Resolve(cfg.General.DataDir)
-	if err := vacant(ctx, dir); err != nil {
-		return err
-	}
-	if err := s.restore(ctx, cfg, dir, slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))); err != nil {
+	err = withSnapshot(ctx, c.args[0], func(s *snapshot) error {
+		if err := vacant(ctx, dir); err != nil {
+			return err
+		}
+		return s.restore(ctx, cfg, dir, slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	})
+	if err != nil {
 		return err
 	}
 	if c.json {

@@ -116,3 +116,21 @@ func readSnapshot(f *os.File) (*snapshot, error) {
 func (s *snapshot) verify(ctx context.Context) error {
 	return bolt.VerifyAt(ctx, s.database, s.database.Size(), s.name)
 }
+
+// withSnapshot hands over a backup that was read as a whole and is sound.
+func withSnapshot(ctx context.Context, file string, fn func(*snapshot) error) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s, err := readSnapshot(f)
+	if err != nil {
+		return err
+	}
+	defer clear(s.keyring)
+	if err := s.verify(ctx); err != nil {
+		return err
+	}
+	return fn(s)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 )
 
 var verifyCommand = &command{
@@ -24,16 +23,7 @@ func runVerify(ctx context.Context, c *call) error {
 	what := "the database"
 	if len(c.args) == 1 {
 		what = c.args[0]
-		f, err := os.Open(what)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		s, err := readSnapshot(f)
-		if err != nil {
-			return err
-		}
-		if err := s.verify(ctx); err != nil {
+		if err := withSnapshot(ctx, what, func(*snapshot) error { return nil }); err != nil {
 			return err
 		}
 	} else {
