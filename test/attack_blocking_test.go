@@ -231,27 +231,32 @@ func TestAttackBlockingPeer(t *testing.T) {
 func TestBlockedMeanwhile(t *testing.T) {
 	s := xtest.New(t, xtest.Options{Extra: weakKeys})
 	s.AddUsers("bob@localhost", "mallory@localhost")
-	desk, phone, mallory := s.Online(t, "bob@localhost/desk"), s.Online(t, "bob@localhost/phone"), s.Login(t, "mallory@localhost/x")
-	phone.EnableSM("")
-	t.Run("Z17 taken before the block", func(t *testing.T) {
-		mallory.Send("<message to='bob@localhost/phone' type='chat' id='m'><body>x</body></message>")
-		if n := phone.Must(); n.Attr("id") != "m" {
-			t.Fatalf("phone got %s", n)
-		}
-		phone.Cut()
-		desk.Barrier()
-		done(t, desk.IQ("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='mallory@localhost'/></block>"))
-		if out, errs, code := s.Run("", "session", "close", "bob@localhost/phone"); code != 0 {
-			t.Fatalf("%s%s", out, errs)
-		}
-		n := mallory.Must()
-		if n.Attr("id") != "m" || n.Find("service-unavailable") == nil || n.Find("blocked") != nil {
-			t.Errorf("mallory got %s", n)
-		}
-		for _, n := range desk.Barrier() {
-			if n.Name.Local == "message" {
-				t.Errorf("desk got %s", n)
+	mallory := s.Login(t, "mallory@localhost/x")
+	for _, to := range []string{"bob@localhost/phone", "bob@localhost"} {
+		t.Run("Z17 taken before the block, for "+to, func(t *testing.T) {
+			phone := s.Online(t, "bob@localhost/phone")
+			phone.EnableSM("")
+			mallory.Send("<message to='%s' type='chat' id='m'><body>x</body></message>", to)
+			if n := phone.Must(); n.Attr("id") != "m" {
+				t.Fatalf("phone got %s", n)
 			}
-		}
-	})
+			phone.Cut()
+			desk := s.Online(t, "bob@localhost/desk")
+			defer desk.Quit()
+			done(t, desk.IQ("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='mallory@localhost'/></block>"))
+			if out, errs, code := s.Run("", "session", "close", "bob@localhost/phone"); code != 0 {
+				t.Fatalf("%s%s", out, errs)
+			}
+			n := mallory.Must()
+			if n.Attr("id") != "m" || n.Find("service-unavailable") == nil || n.Find("blocked") != nil {
+				t.Errorf("mallory got %s", n)
+			}
+			for _, n := range desk.Barrier() {
+				if n.Name.Local == "message" {
+					t.Errorf("desk got %s", n)
+				}
+			}
+			done(t, desk.IQ("set", "", "<unblock xmlns='urn:xmpp:blocking'/>"))
+		})
+	}
 }
