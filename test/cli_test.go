@@ -1,7 +1,12 @@
 package test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -410,6 +415,33 @@ func TestCommandsWithServer(t *testing.T) {
 	must(t, s.Stop())
 	if _, err := os.Stat(filepath.Join(s.Dir, "data", "xmppd.sock")); !os.IsNotExist(err) {
 		t.Errorf("the admin socket is still there: %v", err)
+	}
+}
+
+// TestProfiles: profiles are there for who starts the server with -pprof, on the admin socket.
+func TestProfiles(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		o := xtest.Options{}
+		if on {
+			o.Args = []string{"-pprof"}
+		}
+		s := xtest.New(t, o)
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.Dir, "data", "xmppd.sock"))
+		}}}
+		for _, path := range []string{"heap", "goroutine", "profile?seconds=1"} {
+			res, err := client.Get("http://xmppd/debug/pprof/" + path)
+			must(t, err)
+			body, err := io.ReadAll(res.Body)
+			must(t, err)
+			res.Body.Close()
+			if got := res.StatusCode == http.StatusOK && bytes.HasPrefix(body, []byte{0x1f, 0x8b}); got != on { // gzip: a profile
+				t.Errorf("with -pprof %v, %s: %s %.80q", on, path, res.Status, body)
+			}
+		}
+		if out := (cli{t, s}).ok("", "session", "list"); !strings.HasPrefix(out, "ID ") {
+			t.Errorf("with -pprof %v: session list: %s", on, out)
+		}
 	}
 }
 

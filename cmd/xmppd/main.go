@@ -48,7 +48,7 @@ type call struct {
 	days   int    // of user invite
 	output string // of export
 
-	dryRun, hooks, commands, sessions, secrets bool // of the commands that have them
+	dryRun, hooks, commands, sessions, secrets, pprof bool // of the commands that have them
 }
 
 // usageError is a mistake in the way a command was called; it is answered with the usage line.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,12 +33,15 @@ const gcPercent = 50
 const gcFloor = 16 << 20
 
 var serveCommand = &command{
-	name: "serve", summary: "run the server in the foreground",
+	name: "serve", args: "[-pprof]", summary: "run the server in the foreground",
 	help: `Runs the server in the foreground and logs to standard error: text on a terminal, JSON otherwise. It says "ready", with
 its addresses, when it accepts connections. SIGHUP reloads the configuration and the certificates, SIGTERM ends all
 streams properly and exits with 0.
 
 example: xmppd serve -config /etc/xmppd/config.toml`,
+	flags: func(c *call, fs *flag.FlagSet) {
+		fs.BoolVar(&c.pprof, "pprof", false, "Go's profiles under /debug/pprof/ of the admin socket, DATA_DIR/xmppd.sock")
+	},
 	run: runServe,
 }
 
@@ -61,7 +66,11 @@ func runServe(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx)
+	api := s.adminAPI()
+	if c.pprof {
+		api = withProfiles(api)
+	}
+	return s.serve(ctx, api)
 }
 
 // startServer opens everything up to the listeners. An error leaves nothing running, and what can be looked at before the
@@ -116,10 +125,10 @@ func runningAlready(ctx context.Context, cfg *config.Config, err error) error {
 	return fmt.Errorf("a server runs already with the data directory %s; stop it first, or use `xmppd reload`", dir)
 }
 
-// serve runs until ctx ends (SIGTERM, SIGINT), then drains.
-func (s *server) serve(ctx context.Context) error {
+// serve runs, with an admin API on its socket, until ctx ends (SIGTERM, SIGINT), then drains.
+func (s *server) serve(ctx context.Context, api http.Handler) error {
 	cfg := s.config()
-	stopAdmin, err := listenAdmin(cfg.Resolve(cfg.General.DataDir), s.adminAPI(), s.log)
+	stopAdmin, err := listenAdmin(cfg.Resolve(cfg.General.DataDir), api, s.log)
 	if err != nil {
 		s.shutdown()
 		return err

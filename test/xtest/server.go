@@ -109,6 +109,7 @@ type Options struct {
 	LogLevel string           // debug where empty, so that leaks of secrets show
 	NoStart  bool             // only write the file
 	Prefix   []string         // command line to run the server under, such as prlimit
+	Args     []string         // further flags of serve
 	Certs    map[string]*Pair // certificates for hosts, else the server makes them
 	CA       *CA              // who is to be trusted besides
 }
@@ -173,7 +174,7 @@ listen_tls = ["127.0.0.1:0"]
 // Start starts the server, again after Kill or Stop, and waits for its ready line.
 func (s *Server) Start(o Options) {
 	s.t.Helper()
-	args := append(append([]string{}, o.Prefix...), Binary(s.t), "serve", "-config", s.Config)
+	args := append(append(append([]string{}, o.Prefix...), Binary(s.t), "serve", "-config", s.Config), o.Args...)
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Env = append(append(os.Environ(), raceOptions), o.Env...)
 	pr, pw, err := os.Pipe()
