@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -23,14 +21,6 @@ import (
 
 // drainTime is how long SIGTERM waits for clients to take what is theirs; a second signal does not wait.
 const drainTime = 8 * time.Second
-
-// gcPercent is how much garbage may gather, in percent of what lives; $GOGC overrides it. A stanza on its way makes next to
-// none, so that collecting earlier than Go does by itself costs little: doc/performance.md.
-const gcPercent = 50
-
-// gcFloor counts as living: memory that is never touched, so that it takes none, but half of it may be garbage however small
-// the server is. Without it a small one that stores much collects hundreds of times a second what the database leaves behind.
-const gcFloor = 16 << 20
 
 var serveCommand = &command{
 	name: "serve", args: "[-pprof]", summary: "run the server in the foreground",
@@ -58,9 +48,7 @@ func runServe(ctx context.Context, c *call) error {
 		log.Warn("memory not kept from others", "err", err)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-		floor := make([]byte, gcFloor)
-		defer runtime.KeepAlive(floor)
+		paceGC()
 	}
 	s, err := startServer(ctx, cfg, log, level)
 	if err != nil {
