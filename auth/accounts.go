@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/secret"
 	"github.com/xmppd/xmppd/stanza"
@@ -22,6 +24,7 @@ type Options struct {
 	// Secret gives 32 bytes derived from the keyring for a use. Without it accounts last as long as the process, which
 	// suits a store in memory only.
 	Secret func(label string) []byte
+	Log    *slog.Logger // nil: nothing is logged
 }
 
 // defaultIterations is what XEP-0438 §6 asks for at least.
@@ -33,6 +36,8 @@ type Accounts struct {
 	vault    *vault
 	derive   deriver
 	verified verified
+	logins   *storage.Later[account, time.Time]
+	log      *slog.Logger
 	options  atomic.Pointer[hashOptions]
 	changed  atomic.Pointer[func(context.Context, string, stanza.JID)]
 }
@@ -50,11 +55,18 @@ func NewAccounts(st storage.Store, o Options) *Accounts {
 	if o.Secret == nil {
 		o.Secret = (&Keyring{secret: random(KeyringSize)}).Secret
 	}
-	a := &Accounts{store: st, vault: newVault(o.Secret), derive: newDeriver(runtime.GOMAXPROCS(0))}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Accounts{store: st, vault: newVault(o.Secret), derive: newDeriver(runtime.GOMAXPROCS(0)), log: o.Log}
+	a.logins = storage.NewLater(loginDelay, a.writeLogins)
 	a.verified.key = random(sha256.Size)
 	a.SetOptions(o)
 	return a
 }
+
+// Close writes what was noted of logins. The store must still be open.
+func (a *Accounts) Close() { a.logins.Close() }
 
 // random returns a key of this process.
 func random(size int) secret.Key {

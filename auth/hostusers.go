@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -37,13 +36,14 @@ func (u *users) Exists(ctx context.Context, local string) (bool, error) {
 }
 
 func (u *users) Get(ctx context.Context, local string) (a Account, err error) {
+	noted, _ := u.noted(local)
 	err = u.bucket.View(ctx, func(tx storage.Tx) error {
 		r, err := readRecord(tx, local)
 		if err != nil {
 			return err
 		}
 		at, err := readLogin(tx, local)
-		a = r.account(local, at)
+		a = r.account(local, lastLogin(r, at, noted))
 		return err
 	})
 	return a, err
@@ -137,6 +137,7 @@ func (u *users) change(ctx context.Context, local, what string, fn func(*record)
 }
 
 func (u *users) Delete(ctx context.Context, local string) error {
+	u.accounts.logins.Forget(account{u.host, local})
 	err := u.bucket.Update(ctx, func(tx storage.Tx) error {
 		if old, err := tx.KV(recordsKV).Get([]byte(local)); err != nil {
 			return err
@@ -179,15 +180,21 @@ func (u *users) List(ctx context.Context, fn func(Account) bool) error {
 					bad = fmt.Errorf("%s@%s: %w", key, u.host, err)
 					return false
 				}
-				page = append(page, r.account(string(key), time.Time{}))
+				local := string(key)
+				noted, _ := u.noted(local)
+				page = append(page, r.account(local, lastLogin(r, time.Time{}, noted)))
 				return len(page) < listPage
 			})
 			if err = errors.Join(err, bad); err != nil {
 				return err
 			}
 			for i := range page {
-				if page[i].LastLogin, err = readLogin(tx, page[i].Local); err != nil {
+				stored, err := readLogin(tx, page[i].Local)
+				if err != nil {
 					return err
+				}
+				if stored.After(page[i].LastLogin) {
+					page[i].LastLogin = stored
 				}
 			}
 			return nil
@@ -207,22 +214,6 @@ func (u *users) List(ctx context.Context, fn func(Account) bool) error {
 	}
 }
 
-func (u *users) Touch(ctx context.Context, local string, at time.Time) error {
-	return u.bucket.Update(ctx, func(tx storage.Tx) error {
-		if old, err := tx.KV(recordsKV).Get([]byte(local)); err != nil {
-			return err
-		} else if old == nil {
-			return ErrNoUser
-		}
-		if last, err := readLogin(tx, local); err != nil {
-			return err
-		} else if !at.After(last) {
-			return nil
-		}
-		return tx.KV(loginsKV).Put([]byte(local), binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano())))
-	})
-}
-
 // account names an account among those of all hosts.
 func (u *users) account(local string) string { return local + "@" + u.host }
 
@@ -240,12 +231,4 @@ func readRecord(tx storage.Tx, local string) (*record, error) {
 
 func writeRecord(tx storage.Tx, local string, r *record) error {
 	return tx.KV(recordsKV).Put([]byte(local), r.encode())
-}
-
-func readLogin(tx storage.Tx, local string) (time.Time, error) {
-	b, err := tx.KV(loginsKV).Get([]byte(local))
-	if err != nil || len(b) != 8 {
-		return time.Time{}, err
-	}
-	return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC(), nil
 }

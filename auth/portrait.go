@@ -46,6 +46,7 @@ const (
 )
 
 func (u *users) Portrait(ctx context.Context, local string, secrets bool) (p Portrait, err error) {
+	noted, _ := u.noted(local)
 	err = u.bucket.View(ctx, func(tx storage.Tx) error {
 		r, err := readRecord(tx, local)
 		if err != nil {
@@ -55,7 +56,7 @@ func (u *users) Portrait(ctx context.Context, local string, secrets bool) (p Por
 		if err != nil {
 			return err
 		}
-		p.Account = r.account(local, at)
+		p.Account = r.account(local, lastLogin(r, at, noted))
 		if !secrets {
 			return nil
 		}
@@ -112,15 +113,13 @@ func (u *users) CreateFrom(ctx context.Context, p Portrait, password string) err
 		case !errors.Is(err, ErrNoUser):
 			return err
 		}
-		return writeRecord(tx, local, r)
+		if err := writeRecord(tx, local, r); err != nil || p.LastLogin.IsZero() || !p.LastLogin.Before(now) {
+			return err
+		}
+		return putLogin(tx, local, p.LastLogin)
 	})
 	if err != nil {
 		return err
-	}
-	if !p.LastLogin.IsZero() && p.LastLogin.Before(now) {
-		if err := u.Touch(ctx, local, p.LastLogin); err != nil {
-			return err
-		}
 	}
 	u.accounts.notify(ctx, "created", j)
 	return nil

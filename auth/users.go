@@ -38,6 +38,6 @@ type Users interface {
 	Delete(ctx context.Context, local string) error
 	// List visits all accounts in order of name until fn returns false.
 	List(ctx context.Context, fn func(Account) bool) error
-	// Touch notes a login.
-	Touch(ctx context.Context, local string, at time.Time) error
+	// Touch notes a login. Get and List know it at once; it is on disk some seconds later, for nobody was promised it.
+	Touch(local string, at time.Time)
 }

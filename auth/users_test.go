@@ -69,8 +69,8 @@ func TestUsers(t *testing.T) {
 	check("alice", "three", nil)
 
 	at := time.Now().UTC()
-	must(t, u.Touch(ctx, "alice", at))
-	must(t, u.Touch(ctx, "alice", at.Add(-time.Hour)))
+	u.Touch("alice", at)
+	u.Touch("alice", at.Add(-time.Hour))
 	if got, _ = u.Get(ctx, "alice"); !got.LastLogin.Equal(at) || !got.PasswordChanged.After(changed.PasswordChanged) {
 		t.Errorf("%+v, want login at %v", got, at)
 	}
@@ -81,7 +81,6 @@ func TestUsers(t *testing.T) {
 		"set":     u.SetPassword(ctx, "alice", "x"),
 		"disable": u.SetDisabled(ctx, "alice", true),
 		"delete":  u.Delete(ctx, "alice"),
-		"touch":   u.Touch(ctx, "alice", at),
 		"get":     func() error { _, err := u.Get(ctx, "alice"); return err }(),
 	} {
 		if !errors.Is(err, ErrNoUser) {
@@ -182,8 +181,8 @@ func TestList(t *testing.T) {
 		put(t, a, testHost, local, "x", "SHA-256", "AAAA", 1)
 	}
 	must(t, a.Host("b.test").Create(ctx, "other", "x"))
-	at := time.Unix(1e9, 5).UTC()
-	must(t, u.Touch(ctx, "user150", at))
+	at := time.Now().UTC()
+	u.Touch("user150", at)
 	var got []string
 	must(t, u.List(ctx, func(acc Account) bool {
 		got = append(got, acc.Local)

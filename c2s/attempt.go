@@ -164,10 +164,7 @@ func (c *client) letIn(a *attempt) {
 
 // noted writes down when the account was used.
 func (c *client) noted() {
-	c.batch.Flush() // the client goes on while the date is written down
-	if err := c.srv.o.Users(c.ident.JID.Domain()).Touch(&c.batch, c.ident.JID.Local(), time.Now()); err != nil {
-		c.log().Warn("login not noted", "account", c.ident.JID.String(), "err", err)
-	}
+	c.srv.o.Users(c.ident.JID.Domain()).Touch(c.ident.JID.Local(), time.Now())
 }
 
 // failed writes a failed attempt down. A non-nil error ends the stream: enough is enough (RFC 6120 §6.4.5).

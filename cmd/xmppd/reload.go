@@ -85,7 +85,7 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 		s.cfg.Store(old)
 		return nil, badRequest(errors.Join(err, s.listeners.apply(old), s.certs.Reload(certOptions(old, s.log))).Error())
 	}
-	s.accounts.SetOptions(authOptions(cfg, s.keys))
+	s.accounts.SetOptions(authOptions(cfg, s.keys, s.log))
 	s.throttle.SetLimits(throttleLimits(cfg))
 	s.c2s.Reload(cfg)
 	s.s2s.Reload(cfg, s.newDialer(cfg), verifier)

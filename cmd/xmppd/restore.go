@@ -95,7 +95,7 @@ func (s *snapshot) restore(ctx context.Context, cfg *config.Config, dir string, 
 		if err != nil {
 			return err
 		}
-		return errors.Join(auth.NewAccounts(st, authOptions(cfg, keys)).Verify(ctx, cfg.General.Hosts...), st.Close())
+		return errors.Join(auth.NewAccounts(st, authOptions(cfg, keys, log)).Verify(ctx, cfg.General.Hosts...), st.Close())
 	})
 	if err != nil && written {
 		os.Remove(key)

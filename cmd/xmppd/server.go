@@ -91,7 +91,7 @@ func (s *server) open(ctx context.Context, cfg *config.Config, dir string) (err 
 		s.log.Debug("the memory of the keyring is not locked", "err", err)
 	}
 	s.throttle = auth.NewThrottle(throttleLimits(cfg))
-	s.accounts = auth.NewAccounts(s.store, authOptions(cfg, s.keys))
+	s.accounts = auth.NewAccounts(s.store, authOptions(cfg, s.keys, s.log))
 	if err := s.accounts.Verify(ctx, cfg.General.Hosts...); err != nil {
 		s.log.Error("keyring", "err", err) // no reason to stop: new passwords are set with the same server
 	}
@@ -141,8 +141,8 @@ func (s *server) accountChanged(ctx context.Context, what string, j stanza.JID) 
 	}
 }
 
-func authOptions(cfg *config.Config, keys *auth.Keyring) auth.Options {
-	return auth.Options{Hashes: cfg.Auth.SCRAMHashes, Iterations: cfg.Auth.SCRAMIterations, Secret: keys.Secret}
+func authOptions(cfg *config.Config, keys *auth.Keyring, log *slog.Logger) auth.Options {
+	return auth.Options{Hashes: cfg.Auth.SCRAMHashes, Iterations: cfg.Auth.SCRAMIterations, Secret: keys.Secret, Log: log}
 }
 
 func throttleLimits(cfg *config.Config) auth.ThrottleLimits {
@@ -185,7 +185,9 @@ func (s *server) close(ctx context.Context) error {
 	if s.poller != nil {
 		s.poller.Close()
 	}
-	return errors.Join(s.loader.Stop(ctx), s.store.Close())
+	err := s.loader.Stop(ctx)
+	s.accounts.Close()
+	return errors.Join(err, s.store.Close())
 }
 
 // certProblems logs what is not right with certificates that work all the same.

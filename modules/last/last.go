@@ -19,6 +19,8 @@ import (
 
 const ns = "jabber:iq:last"
 
+const store = "logouts"
+
 // statusSize is how much of a last status text is kept, in bytes.
 const statusSize = 1024
 
@@ -38,10 +40,15 @@ var Info = modules.Define(modules.Info{
 
 type module struct {
 	h       *modules.Host
-	kv      storage.KV // localpart: record of when and how its last session went
+	kv      storage.KV                     // localpart: record of when and how its last session went
+	later   *storage.Later[string, []byte] // records on their way there
 	roster  roster.Service
 	started time.Time
 }
+
+// writeDelay is how long a record may wait to be written. Nobody was promised it, and a commit for each session that ends
+// would cost more than its login.
+const writeDelay = 5 * time.Second
 
 // Start registers all that the module offers.
 func (m *module) Start(_ context.Context, h *modules.Host) error {
@@ -49,7 +56,8 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	if err != nil {
 		return err
 	}
-	m.h, m.kv, m.roster, m.started = h, h.Store.KV("logouts"), svc, time.Now()
+	m.h, m.kv, m.roster, m.started = h, h.Store.KV(store), svc, time.Now()
+	m.later = storage.NewLater(writeDelay, m.write)
 	h.IQ(modules.Server, ns, m.uptime)
 	h.IQ(modules.Account, ns, m.account)
 	h.Disco(modules.Server, ns)
@@ -61,8 +69,11 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	return nil
 }
 
-// Stop has nothing to do: all that is kept is on disk.
-func (m *module) Stop(context.Context) error { return nil }
+// Stop writes what waits for it.
+func (m *module) Stop(context.Context) error {
+	m.later.Close()
+	return nil
+}
 
 // refused is the answer to those who may not know. XEP-0012 §3 asks for forbidden, but that would tell an account that
 // exists from one that does not: this is what the router answers for the latter.
@@ -87,7 +98,7 @@ func (m *module) account(ctx context.Context, q *modules.IQ) ([]byte, error) {
 			return answer(0, ""), nil
 		}
 	}
-	b, err := m.kv.Get(ctx, []byte(owner.Local()))
+	b, err := m.read(ctx, owner.Local())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, refused // never seen: there is nothing to say
 	}
@@ -115,7 +126,7 @@ func (m *module) toSession(ctx context.Context, p *modules.Packet) error {
 }
 
 // presence notes when the last available session of an account goes.
-func (m *module) presence(ctx context.Context, ev modules.Presence) {
+func (m *module) presence(_ context.Context, ev modules.Presence) {
 	if ev.Stanza.Type != stanza.TypeUnavailable || ev.Was == nil {
 		return
 	}
@@ -125,13 +136,35 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 			return
 		}
 	}
-	if err := m.kv.Put(ctx, []byte(owner.Local()), record(time.Now(), ev.Stanza.Text("status"))); err != nil {
-		m.h.Log.Error("last logout not stored", "user", owner.Local(), "err", err)
+	m.later.Put(owner.Local(), record(time.Now(), ev.Stanza.Text("status")))
+}
+
+// read returns a record, or ErrNotFound.
+func (m *module) read(ctx context.Context, local string) ([]byte, error) {
+	if b, ok := m.later.Get(local); ok {
+		return b, nil
+	}
+	return m.kv.Get(ctx, []byte(local))
+}
+
+// write stores records.
+func (m *module) write(all map[string][]byte) {
+	err := m.h.Store.Update(context.Background(), func(tx storage.Tx) error {
+		for local, b := range all {
+			if err := tx.KV(store).Put([]byte(local), b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		m.h.Log.Error("last logouts not stored", "users", len(all), "err", err)
 	}
 }
 
 // forget removes what is kept of an account.
 func (m *module) forget(ctx context.Context, owner stanza.JID) {
+	m.later.Forget(owner.Local())
 	if err := m.kv.Delete(ctx, []byte(owner.Local())); err != nil && !errors.Is(err, storage.ErrNotFound) {
 		m.h.Log.Error("last logout not removed", "user", owner.Local(), "err", err)
 	}

@@ -172,12 +172,14 @@ func TestStoreFails(t *testing.T) {
 	if c := condition(a.IQ("get", "", query)); c != stanza.InternalServerError {
 		t.Errorf("unreadable: %q", c)
 	}
+	m.h.Store = brokenBucket{m.h.Store}
 	a.Available(0, "")
 	a.Unavailable()
+	m.later.Flush()
 	if err := h.Users.Delete(context.Background(), "alice"); err != nil {
 		t.Fatal(err)
 	}
-	if log := h.Log(); strings.Count(log, "last logout not stored") != 1 || strings.Count(log, "last logout not removed") != 1 {
+	if log := h.Log(); strings.Count(log, "last logouts not stored") != 1 || strings.Count(log, "last logout not removed") != 1 {
 		t.Errorf("logged:\n%s", log)
 	}
 }
@@ -187,8 +189,47 @@ type broken struct{ storage.KV }
 var errBroken = errors.New("broken")
 
 func (broken) Get(context.Context, []byte) ([]byte, error) { return nil, errBroken }
-func (broken) Put(context.Context, []byte, []byte) error   { return errBroken }
 func (broken) Delete(context.Context, []byte) error        { return errBroken }
+
+type brokenBucket struct{ storage.Bucket }
+
+func (brokenBucket) Update(context.Context, func(storage.Tx) error) error { return errBroken }
+
+// Many logouts are one write, a little later, and none is left behind by a server that stops.
+func TestWrittenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m *module
+		in := modules.Define(Info, Config{}, func(Config) modules.Module { m = &module{}; return m })
+		h := modtest.New(t, "a.test", roster.Info, in)
+		stored := func(want bool, when string) {
+			t.Helper()
+			synctest.Wait()
+			if _, err := m.kv.Get(context.Background(), []byte("alice")); (err == nil) != want {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		a := h.Session(alice + "/one")
+		a.Available(0, "")
+		a.Unavailable()
+		stored(false, "at once")
+		time.Sleep(writeDelay)
+		stored(true, "after the delay")
+		a.Available(0, "")
+		a.Unavailable()
+		if err := h.Users.Delete(context.Background(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(writeDelay)
+		stored(false, "of a deleted account")
+		a = h.Session(alice + "/two")
+		a.Available(0, "")
+		a.Unavailable()
+		if err := m.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		stored(true, "stopped")
+	})
+}
 
 // Without mod_roster nobody could say who may know.
 func TestNeedsRoster(t *testing.T) {

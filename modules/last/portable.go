@@ -17,7 +17,7 @@ func (*module) Claims() []string { return []string{nsPortable + " last"} }
 
 // Export implements modules.Portable.
 func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Export) error {
-	b, err := m.kv.Get(ctx, []byte(account.Local()))
+	b, err := m.read(ctx, account.Local())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}

@@ -166,6 +166,6 @@ func (u *Users) List(_ context.Context, fn func(auth.Account) bool) error {
 }
 
 // Touch implements auth.Users.
-func (u *Users) Touch(_ context.Context, local string, at time.Time) error {
-	return u.change(local, func(a *user) error { a.LastLogin = at; return nil })
+func (u *Users) Touch(local string, at time.Time) {
+	u.change(local, func(a *user) error { a.LastLogin = at; return nil })
 }
