@@ -34,6 +34,7 @@ type client struct {
 
 	sess   atomic.Pointer[session]
 	pinged bool
+	owed   bool // the session owes outcomes
 
 	batch stream.Batch // the context of all that the reading goroutine does
 }
@@ -155,7 +156,13 @@ func (c *client) read() (err error) {
 
 // pause flushes what handlers queued, unless there is another element to handle at once.
 func (c *client) pause() {
-	if !c.sc.Buffered() {
+	if c.sc.Buffered() {
+		return
+	}
+	c.batch.Flush()
+	if c.owed {
+		c.owed = false
+		c.sess.Load().settled(c)
 		c.batch.Flush()
 	}
 }

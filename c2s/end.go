@@ -52,6 +52,7 @@ func (s *session) depart(ctx context.Context, e *stream.Error, ok func() bool) (
 	s.hurry(ok)
 	s.run.Lock()
 	defer s.run.Unlock()
+	s.guard(func() { s.settle(ctx) })
 	s.mu.Lock()
 	if s.closed || !ok() {
 		s.mu.Unlock()

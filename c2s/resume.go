@@ -81,6 +81,7 @@ func (r *resumable) hibernated() int { return len(r.sessions()) }
 // for its client if it can, else it ends (XEP-0198 §7), with e, if that is why.
 func (s *session) lost(c *client, e *stream.Error) {
 	s.run.Lock()
+	s.guard(func() { s.settle(&c.batch) })
 	s.mu.Lock()
 	m := s.sm
 	switch {
@@ -197,6 +198,7 @@ func (c *client) takeOver(previd string, h uint32, wrap func(s *session, resumed
 	}
 	s.hurry(func() bool { return s.client != c })
 	s.run.Lock() // what the old connection is handling is counted first
+	s.guard(func() { s.settle(&c.batch) })
 	s.mu.Lock()
 	m := s.sm
 	if s.closed || s.ending {

@@ -99,14 +99,50 @@ func (s *session) handle(c *client, st *stanza.Stanza) error {
 	if !s.on(c) {
 		return errReplaced
 	}
+	if st.Kind != stanza.KindMessage {
+		s.settle(&c.batch) // what is answered now is answered after all before it
+	}
 	if st.Kind == stanza.KindOther {
 		return s.nonza(c, st)
 	}
+	c.batch.Open()
+	defer c.batch.Shut()
 	if err := s.stanza(c, st); err != nil {
 		return err
 	}
-	s.handled()
+	owed, full := c.batch.Owes()
+	s.handled(owed)
+	if full {
+		s.settle(&c.batch)
+		owed = false
+	}
+	c.owed = owed
 	return nil
+}
+
+// settle waits until the stanzas handled are where they must be, such as on disk, and counts them as handled. Under run.
+func (s *session) settle(ctx context.Context) {
+	c := s.client // changes under run
+	if c == nil {
+		return
+	}
+	late := uint32(0)
+	if s.sm != nil {
+		late, s.sm.late = s.sm.late, 0
+	}
+	c.batch.Settle(ctx) // a panic in it leaves them uncounted
+	if s.sm != nil {
+		s.sm.in += late
+	}
+}
+
+// settled is settle for who does not hold run.
+func (s *session) settled(c *client) {
+	s.run.Lock()
+	defer s.run.Unlock()
+	if s.on(c) {
+		s.settle(&c.batch)
+	}
 }
 
 // on tells whether the session is still that of the connection.

@@ -10,13 +10,14 @@ import (
 	"github.com/xmppd/xmppd/stream"
 )
 
-// sm is the state of stream management (XEP-0198) of a session. in belongs to session.run, all else to session.mu.
+// sm is the state of stream management (XEP-0198) of a session. in and late belong to session.run, all else to session.mu.
 type sm struct {
 	token string        // the SM-ID; empty: the session cannot be resumed
 	max   time.Duration // how long it can
 
-	in  uint32 // stanzas of the client's that have been handled
-	out uint32 // stanzas that the client has acknowledged
+	in   uint32 // stanzas of the client's that have been handled
+	late uint32 // and these, as soon as the session is settled
+	out  uint32 // stanzas that the client has acknowledged
 
 	queue []unacked // from head on
 	head  int
@@ -95,9 +96,14 @@ func (m *sm) stop() {
 	}
 }
 
-// handled counts a stanza whose handlers have returned: only then is it ours (XEP-0198 §4). Under run.
-func (s *session) handled() {
-	if s.sm != nil {
+// handled counts a stanza whose handlers have returned: only then is it ours (XEP-0198 §4), unless it or one before it is
+// owed an outcome. Under run.
+func (s *session) handled(owed bool) {
+	switch {
+	case s.sm == nil:
+	case owed:
+		s.sm.late++
+	default:
 		s.sm.in++
 	}
 }

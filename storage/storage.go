@@ -60,6 +60,9 @@ type Bucket interface {
 	// nothing is changed and Update returns it. fn runs on the writer's goroutine: it must be short and must not call the
 	// store except through tx. A panic in fn becomes its error.
 	Update(ctx context.Context, fn func(tx Tx) error) error
+	// Start begins an Update and returns what waits for its outcome, which is to be called. Updates are made in the order in
+	// which they began.
+	Start(ctx context.Context, fn func(tx Tx) error) (outcome func() error)
 	// View runs fn on one consistent state. fn must be short and must not call the store except through tx.
 	View(ctx context.Context, fn func(tx Tx) error) error
 }

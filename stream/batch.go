@@ -8,6 +8,9 @@ type Batch struct {
 	context.Context // what it travels in
 	conns           []*Conn
 	few             [2]*Conn // what most get along with: the other one, and who is answered
+
+	owed *owed // nil: nothing
+	open bool  // handlers may leave outcomes
 }
 
 type batchKey struct{}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -38,6 +39,9 @@ example: xmppd serve -config /etc/xmppd/config.toml`,
 func runServe(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		return usageError("serve takes no argument")
+	}
+	if !c.pprof {
+		runtime.MemProfileRate = 0 // nobody would see which allocations were sampled
 	}
 	cfg, err := c.loadConfig()
 	if err != nil {

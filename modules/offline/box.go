@@ -80,12 +80,12 @@ func (c counter) write(tx storage.Tx, local string) error {
 
 func prefix(local string) []byte { return append([]byte(local), 0) }
 
-// append stores a message behind those that are there; it is on disk at return.
-func (b box) append(ctx context.Context, local, id string, data []byte, maxCount int, maxSize int64) error {
+// append stores a message behind those that are there; it is on disk when the outcome is known.
+func (b box) append(ctx context.Context, local, id string, data []byte, maxCount int, maxSize int64) (outcome func() error) {
 	value := make([]byte, 0, 2+len(id)+len(data))
 	value = append(value, formatByID, byte(len(id)))
 	value = append(append(value, id...), data...)
-	return b.b.Update(ctx, func(tx storage.Tx) error {
+	return b.b.Start(ctx, func(tx storage.Tx) error {
 		c, err := readCounter(tx, local)
 		if err != nil {
 			return err

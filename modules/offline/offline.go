@@ -27,6 +27,7 @@ import (
 	"github.com/xmppd/xmppd/modules/fate"
 	"github.com/xmppd/xmppd/modules/mam"
 	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/stream"
 )
 
 // Config is [modules.mod_offline]: how much is kept stands in [limits].
@@ -97,9 +98,8 @@ func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
 	}
 	st := p.Stanza
 	if !stamped(st, m.h.Name) {
-		st = st.Retain()
-		host := p.To.Host()
-		st.Add(stanza.AppendDelay(nil, host, time.Now(), "Offline Storage")) // XEP-0160 §2, XEP-0203 §4
+		st = st.Clone()
+		st.Add(stanza.AppendDelay(nil, p.To.Host(), time.Now(), "Offline Storage")) // XEP-0160 §2, XEP-0203 §4
 	}
 	limits := &m.h.File().Limits
 	local := p.To.Local()
@@ -107,19 +107,45 @@ func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
 	if m.archive != nil {
 		id = m.archive.IDOf(st, p.To.Bare())
 	}
-	err := m.box.append(ctx, local, id, st.AppendTo(nil), limits.OfflineCount, int64(limits.OfflineSize))
-	if err != nil {
+	data := st.AppendTo(make([]byte, 0, st.Size()))
+	outcome := m.box.append(ctx, local, id, data, limits.OfflineCount, int64(limits.OfflineSize))
+	var sent *stanza.Stanza
+	if m.archive != nil && p.Sent != nil {
+		sent = p.Sent.Retain()
+	}
+	from, to := p.From, p.To
+	if stream.BatchOf(ctx).Await(len(data), func(ctx context.Context) {
+		err := outcome()
+		if err == nil {
+			m.kept(ctx, local)
+			return
+		}
+		st, perr := stanza.Parse(data)
+		if perr != nil {
+			return // it was a stanza when it was stored
+		}
+		p := &modules.Packet{Stanza: st, From: from, To: to, Sent: sent}
+		m.h.Router.Bounce(ctx, p, m.notKept(ctx, p, err))
+	}) {
+		return modules.Done
+	}
+	if err := outcome(); err != nil {
 		return m.notKept(ctx, p, err)
 	}
-	// A session may have become available while the message was on its way to the disk; see the package comment.
-	if s := m.target(local, nil); s != nil {
-		m.deliver(ctx, s)
-	}
+	m.kept(ctx, local)
 	return modules.Done
 }
 
+// kept hands a message on that is on disk now: a session may have become available while it was on its way there; see the
+// package comment.
+func (m *module) kept(ctx context.Context, local string) {
+	if s := m.target(local, nil); s != nil {
+		m.deliver(ctx, s)
+	}
+}
+
 // notKept makes the answer for a message that is not kept. It is in no archive then either.
-func (m *module) notKept(ctx context.Context, p *modules.Packet, err error) error {
+func (m *module) notKept(ctx context.Context, p *modules.Packet, err error) *stanza.Error {
 	if m.archive != nil {
 		if err := m.archive.Withdraw(ctx, p); err != nil {
 			m.h.Log.Error("message not kept, and still in the archive", "account", p.To.Bare().String(), "err", err)

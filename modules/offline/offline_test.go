@@ -474,7 +474,7 @@ func TestUserDeleted(t *testing.T) {
 	}
 	// What a crash left behind is not the next account's.
 	b := box{h.Store.Bucket("modules", "a.test", "mod_offline")}
-	if err := b.append(t.Context(), "dave", "", []byte(chat(2)), 10, 1000); err != nil {
+	if err := b.append(t.Context(), "dave", "", []byte(chat(2)), 10, 1000)(); err != nil {
 		t.Fatal(err)
 	}
 	h.User("dave")

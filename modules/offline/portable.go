@@ -54,7 +54,7 @@ func (m *module) Import(ctx context.Context, account stanza.JID, e *stanza.Stanz
 			continue
 		}
 		st.DropStanzaIDs(account) // of an archive that is not this one
-		if err := m.box.append(ctx, account.Local(), "", st.AppendTo(nil), math.MaxInt, math.MaxInt64); err != nil {
+		if err := m.box.append(ctx, account.Local(), "", st.AppendTo(nil), math.MaxInt, math.MaxInt64)(); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,20 @@ func (b *bucket) KV(name string) storage.KV {
 
 // Update runs fn over a layer of pending writes, and writes them when it succeeded.
 func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error {
-	return b.s.do(ctx, &op{run: func(w *writeTx) error {
+	return b.s.do(ctx, b.update(fn))
+}
+
+// Start is Update in two steps.
+func (b *bucket) Start(ctx context.Context, fn func(tx storage.Tx) error) (outcome func() error) {
+	o := b.update(fn)
+	if err := b.s.queue(ctx, o); err != nil {
+		return func() error { return err }
+	}
+	return func() error { return b.s.wait(ctx, o) }
+}
+
+func (b *bucket) update(fn func(tx storage.Tx) error) *op {
+	return &op{run: func(w *writeTx) error {
 		base := &base{tx: w.Tx, path: b.path}
 		tx := driver.NewTx(base, true)
 		defer tx.End()
@@ -59,7 +72,7 @@ func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error
 			}
 			return w.put(in, key, record(key, value))
 		})
-	}})
+	}}
 }
 
 // mustChange makes an error fatal where earlier changes of the same op have been made.

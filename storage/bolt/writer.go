@@ -61,6 +61,14 @@ type writer struct {
 
 // do queues an op and waits for its outcome.
 func (s *Store) do(ctx context.Context, o *op) error {
+	if err := s.queue(ctx, o); err != nil {
+		return err
+	}
+	return s.wait(ctx, o)
+}
+
+// queue is the first half of do.
+func (s *Store) queue(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -74,6 +82,11 @@ func (s *Store) do(ctx context.Context, o *op) error {
 	w.queue = append(w.queue, o)
 	w.mu.Unlock()
 	w.notify()
+	return nil
+}
+
+// wait is the second half of do.
+func (s *Store) wait(ctx context.Context, o *op) error {
 	select {
 	case <-o.done:
 	case <-ctx.Done():

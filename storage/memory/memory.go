@@ -172,6 +172,12 @@ func (b *bucket) Update(ctx context.Context, fn func(tx storage.Tx) error) error
 	})
 }
 
+// Start does it at once.
+func (b *bucket) Start(ctx context.Context, fn func(tx storage.Tx) error) (outcome func() error) {
+	err := b.Update(ctx, fn)
+	return func() error { return err }
+}
+
 // call makes a panic the function's error, as a driver with a goroutine of its own must.
 func call(tx storage.Tx, fn func(tx storage.Tx) error) (err error) {
 	defer func() {
