@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -137,6 +138,7 @@ func (s *Store) write() {
 	}()
 	debug.SetPanicOnFault(true) // callers' functions read the mapping too
 	for {
+		runtime.Gosched() // who is about to write something does it first: that costs nothing where nobody is
 		if o := w.take(); o != nil {
 			s.commit(o, w.take)
 			continue
