@@ -34,6 +34,7 @@ import (
 //   - C manages the stream: switches XEP-0198 on; requests to acknowledge are not shown from then on. C acks: all that it has
 //     read. C cuts: cuts the connection, to come back. C resumes: comes back, also where it never went.
 //   - restart: SIGKILL and start; all clients are gone.
+//   - stop: SIGTERM and start, for what is written at the end.
 //
 // HOST and HOST2 are the server's hosts, {x*1000} is a thousand x. An attribute $name of a pattern takes what arrives there;
 // later it stands for that, as an attribute or a text.
@@ -165,8 +166,12 @@ func (sc *scenario) step(line int, head, body string) {
 			sc.client(name, fail).pending = nil
 		}
 		return
-	case "restart":
-		sc.s.Kill()
+	case "restart", "stop":
+		if w[0] == "restart" {
+			sc.s.Kill()
+		} else if err := sc.s.Stop(); err != nil {
+			fail("stop: %v", err)
+		}
 		sc.s.Start(Options{})
 		sc.clients, sc.order = map[string]*Client{}, nil
 		return
