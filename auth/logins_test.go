@@ -147,6 +147,21 @@ func TestLoginWork(t *testing.T) {
 	}
 }
 
+// TestLoginAllocs is the budget of a login's allocations, TLS apart: most are the hashes', one for each HMAC.
+func TestLoginAllocs(t *testing.T) {
+	for _, m := range []struct {
+		name   string
+		fn     func(*logins)
+		budget float64
+	}{{"SCRAM-SHA-256", (*logins).scram, 118}, {"FAST", (*logins).fast, 130}} {
+		l := newLogins(t)
+		m.fn(l)
+		if n := testing.AllocsPerRun(100, func() { m.fn(l) }); n > m.budget {
+			t.Errorf("%s: %v allocations, budget %v", m.name, n, m.budget)
+		}
+	}
+}
+
 // BenchmarkLogin is the server's side of a whole login over a store in memory. In PLAIN the memory of verified passwords plays
 // no part: each login is of an account that has not been seen for a while.
 func BenchmarkLogin(b *testing.B) {

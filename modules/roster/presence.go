@@ -28,9 +28,7 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 	}
 	news := available || ev.Was != nil // that a session which never was available is not: nobody thought so
 	if news {
-		for _, j := range l.readers {
-			m.tell(ctx, st, full, j)
-		}
+		m.tell(ctx, st, full, l.readers...)
 	}
 	own := m.h.Router.Sessions(owner)
 	for _, o := range own {
@@ -64,9 +62,7 @@ func (m *module) arrive(ctx context.Context, s modules.Session, l *list, own []m
 	}
 	if len(l.sources) > 0 {
 		probe := stanza.New(stanza.KindPresence, stanza.TypeProbe, "", full, stanza.JID{}, nil)
-		for _, j := range l.sources {
-			m.tell(ctx, probe, full, j) // §4.3.1
-		}
+		m.tell(ctx, probe, full, l.sources...) // §4.3.1
 	}
 	if l.pending == 0 {
 		return
@@ -90,15 +86,19 @@ func (m *module) arrive(ctx context.Context, s modules.Session, l *list, own []m
 	}
 }
 
-// tell routes presence or a probe to an account. Accounts of this host without a session are passed over: there is nobody
+// tell routes presence or a probe to accounts. Accounts of this host without a session are passed over: there is nobody
 // to hear it, and no answer is the answer. To those of the server's other hosts it goes as to other servers, for their
 // modules.
-func (m *module) tell(ctx context.Context, st *stanza.Stanza, from, to stanza.JID) {
-	if to.Domain() == m.h.Name && len(m.h.Router.Sessions(to.Bare())) == 0 {
-		return
+func (m *module) tell(ctx context.Context, st *stanza.Stanza, from stanza.JID, to ...stanza.JID) {
+	p := new(modules.Packet) // one for all
+	for _, to := range to {
+		if to.Domain() == m.h.Name && len(m.h.Router.Sessions(to.Bare())) == 0 {
+			continue
+		}
+		st.SetTo(to)
+		*p = modules.Packet{Stanza: st, From: from, To: to}
+		m.h.Router.Route(ctx, p)
 	}
-	st.SetTo(to)
-	m.h.Router.Route(ctx, &modules.Packet{Stanza: st, From: from, To: to})
 }
 
 // show sends a contact the present presence of all available resources of an account.
