@@ -41,7 +41,7 @@ func TestAllocs(t *testing.T) {
 		m.unclaimed(ctx, p)
 		b.Shut()
 		b.Settle(ctx)
-	}); n > 9 {
+	}); n > 10 {
 		t.Errorf("%v allocations for each message", n)
 	}
 }

@@ -113,7 +113,7 @@ func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
 	if m.archive != nil && p.Sent != nil {
 		sent = p.Sent.Retain()
 	}
-	from, to := p.From, p.To
+	from, to, noCopy := p.From, p.To, p.NoCopy
 	if stream.BatchOf(ctx).Await(len(data), func(ctx context.Context) {
 		err := outcome()
 		if err == nil {
@@ -124,7 +124,7 @@ func (m *module) unclaimed(ctx context.Context, p *modules.Packet) error {
 		if perr != nil {
 			return // it was a stanza when it was stored
 		}
-		p := &modules.Packet{Stanza: st, From: from, To: to, Sent: sent}
+		p := &modules.Packet{Stanza: st, From: from, To: to, Sent: sent, NoCopy: noCopy}
 		m.h.Router.Bounce(ctx, p, m.notKept(ctx, p, err))
 	}) {
 		return modules.Done
