@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"maps"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,11 +13,18 @@ import (
 
 func TestLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var got []map[string]int
-		l := storage.NewLater(time.Second, func(m map[string]int) { got = append(got, maps.Clone(m)) })
+		l := storage.NewLater(time.Second, func(m map[string]int) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, maps.Clone(m))
+		})
 		check := func(what string, want ...map[string]int) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if len(got) != len(want) {
 				t.Fatalf("%s: wrote %v, want %v", what, got, want)
 			}
@@ -62,19 +70,19 @@ func TestLater(t *testing.T) {
 // No more is gathered than one transaction should write.
 func TestLaterFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		l := storage.NewLater(time.Hour, func(m map[int]int) { n += len(m) })
+		var n atomic.Int64
+		l := storage.NewLater(time.Hour, func(m map[int]int) { n.Add(int64(len(m))) })
 		for i := range 255 {
 			l.Put(i, i)
 		}
 		synctest.Wait()
-		if n != 0 {
+		if n := n.Load(); n != 0 {
 			t.Fatalf("%d written at once", n)
 		}
 		l.Put(255, 255)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if n != 256 {
+		if n := n.Load(); n != 256 {
 			t.Fatalf("%d written", n)
 		}
 	})
