@@ -50,11 +50,15 @@ var Info = modules.Define(modules.Info{
 	return newModule(c)
 })
 
+// key is a verification string, with the function that made it. Where that is none of ours, or there is none, client names
+// the only one that it stands for.
+type key struct{ hash, ver, client string }
+
 type module struct {
 	h *modules.Host
 
 	mu        sync.Mutex
-	cache     *cache
+	cache     *modules.LRU[key, *Interest] // what verification strings stand for
 	asks      map[key]*ask
 	questions map[string]*question // that were asked, by the id of the request
 	current   map[pair]*question   // all of them
@@ -63,7 +67,7 @@ type module struct {
 }
 
 func newModule(c Config) *module {
-	return &module{cache: newCache(c.CacheSize), asks: map[key]*ask{}, questions: map[string]*question{}, current: map[pair]*question{},
+	return &module{cache: modules.NewLRU[key, *Interest](c.CacheSize, nil), asks: map[key]*ask{}, questions: map[string]*question{}, current: map[pair]*question{},
 		share: map[stanza.JID]int{}}
 }
 
@@ -93,7 +97,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 func (m *module) Reload(_ context.Context, c Config) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cache.trim(c.CacheSize)
+	m.cache.Resize(c.CacheSize)
 	return nil
 }
 

@@ -56,7 +56,7 @@ func (m *module) Learn(ctx context.Context, presence *stanza.Stanza, client, by 
 		k.client = client.String()
 	}
 	m.mu.Lock()
-	if in := m.cache.get(k); in != nil {
+	if in, ok := m.cache.Get(k); ok {
 		m.mu.Unlock()
 		then(ctx, in)
 		return
@@ -183,7 +183,7 @@ func (m *module) settle(ctx context.Context, q *question, in *Interest) {
 		m.done(o)
 	}
 	a.asked, a.queue = nil, nil
-	m.cache.put(a.key, in)
+	m.cache.Put(a.key, in)
 	m.mu.Unlock()
 	for _, o := range all {
 		o.then(ctx, in)

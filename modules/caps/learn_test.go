@@ -273,15 +273,15 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d nodes are kept", n)
 	}
 	w.sees("n@b.test/2", c("sha-1", ver(queries[2])))
-	if got := w.asked(ids); got != "" || len(w.m.cache.entries) != 2 {
-		t.Errorf("asked %q, %d kept", got, len(w.m.cache.entries))
+	if got := w.asked(ids); got != "" || w.m.cache.Len() != 2 {
+		t.Errorf("asked %q, %d kept", got, w.m.cache.Len())
 	}
 	w.sees("n@b.test/0", c("sha-1", ver(queries[0])))
 	if got := w.asked(ids); got != "n@b.test/0" {
 		t.Errorf("what was used longest ago stayed: asked %q", got)
 	}
-	if err := w.Reload("[modules.mod_caps]\ncache_size = 1\n"); err != nil || len(w.m.cache.entries) != 1 {
-		t.Errorf("%v, %d kept", err, len(w.m.cache.entries))
+	if err := w.Reload("[modules.mod_caps]\ncache_size = 1\n"); err != nil || w.m.cache.Len() != 1 {
+		t.Errorf("%v, %d kept", err, w.m.cache.Len())
 	}
 	if err := w.Reload("[modules.mod_caps]\ncache_size = 0\n"); err == nil {
 		t.Error("no room at all is a configuration")

@@ -1,13 +1,13 @@
 package pep
 
 import (
-	lru "container/list"
 	"context"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -133,71 +133,43 @@ func (m *module) locked(ctx context.Context, local string) (*account, error) {
 
 // cache keeps the accounts asked for last, up to a number of nodes and items. An account's lock is held by who puts it.
 type cache struct {
-	mu      sync.Mutex
-	max     int
-	weight  int
-	entries map[string]*lru.Element
-	order   lru.List // most recent first
-}
-
-type cached struct {
-	local   string
-	account *account
+	mu  sync.Mutex
+	lru *modules.LRU[string, *account]
 }
 
 // weight is what an account costs; an empty one is not free either.
-func (c *cached) weight() int {
-	w := 1 + len(c.account.nodes)
-	for _, n := range c.account.nodes {
+func (a *account) weight() int {
+	w := 1 + len(a.nodes)
+	for _, n := range a.nodes {
 		w += len(n.items) + len(n.subs)
 	}
 	return w
 }
 
-func newCache(max int) *cache { return &cache{max: max, entries: map[string]*lru.Element{}} }
+func newCache(max int) *cache { return &cache{lru: modules.NewLRU[string](max, (*account).weight)} }
 
+// get returns an account, or nil.
 func (c *cache) get(local string) *account {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.entries[local]; e != nil {
-		c.order.MoveToFront(e)
-		return e.Value.(*cached).account
-	}
-	return nil
+	a, _ := c.lru.Get(local)
+	return a
 }
 
 // put keeps an account, or forgets it (nil).
 func (c *cache) put(local string, a *account) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.entries[local]; e != nil {
-		c.remove(e)
-	}
 	if a == nil {
+		c.lru.Delete(local)
 		return
 	}
-	e := &cached{local, a}
-	c.weight += e.weight()
-	c.entries[local] = c.order.PushFront(e)
-	c.trim()
-}
-
-func (c *cache) remove(e *lru.Element) {
-	v := c.order.Remove(e).(*cached)
-	c.weight -= v.weight()
-	delete(c.entries, v.local)
-}
-
-func (c *cache) trim() {
-	for c.weight > c.max && c.order.Len() > 0 {
-		c.remove(c.order.Back())
-	}
+	c.lru.Put(local, a)
 }
 
 // resize changes how much is kept.
 func (c *cache) resize(max int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.max = max
-	c.trim()
+	c.lru.Resize(max)
 }

@@ -1,9 +1,10 @@
 package roster
 
 import (
-	lru "container/list"
 	"hash/maphash"
 	"sync"
+
+	"github.com/xmppd/xmppd/modules"
 )
 
 // stripes is how many locks the accounts of a host share.
@@ -16,31 +17,22 @@ func stripe(owner string) int { return int(maphash.String(seed, owner) % stripes
 // cache keeps the lists read last, up to a number of items. A list that was read from disk while its account changed
 // is not kept: writers count up before and after.
 type cache struct {
-	mu      sync.Mutex
-	max     int
-	weight  int
-	entries map[string]*lru.Element
-	order   lru.List // most recent first
-	writes  [stripes]uint64
-}
-
-type cached struct {
-	owner string
-	list  *list
+	mu     sync.Mutex
+	lru    *modules.LRU[string, *list]
+	writes [stripes]uint64
 }
 
 // weight is what a list costs; an empty one is not free either.
-func (e *cached) weight() int { return 1 + len(e.list.items) }
+func (l *list) weight() int { return 1 + len(l.items) }
 
-func newCache(max int) *cache { return &cache{max: max, entries: map[string]*lru.Element{}} }
+func newCache(max int) *cache { return &cache{lru: modules.NewLRU[string](max, (*list).weight)} }
 
 // get returns a list, or nil and the ticket with which to put what is read from disk now.
 func (c *cache) get(owner string) (l *list, ticket uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.entries[owner]; e != nil {
-		c.order.MoveToFront(e)
-		return e.Value.(*cached).list, 0
+	if l, ok := c.lru.Get(owner); ok {
+		return l, 0
 	}
 	return nil, c.writes[stripe(owner)]
 }
@@ -70,34 +62,16 @@ func (c *cache) end(owner string, l *list) {
 }
 
 func (c *cache) put(owner string, l *list) {
-	if e := c.entries[owner]; e != nil {
-		c.remove(e)
-	}
 	if l == nil {
+		c.lru.Delete(owner)
 		return
 	}
-	e := &cached{owner, l}
-	c.weight += e.weight()
-	c.entries[owner] = c.order.PushFront(e)
-	c.trim()
-}
-
-func (c *cache) remove(e *lru.Element) {
-	v := c.order.Remove(e).(*cached)
-	c.weight -= v.weight()
-	delete(c.entries, v.owner)
-}
-
-func (c *cache) trim() {
-	for c.weight > c.max && c.order.Len() > 0 {
-		c.remove(c.order.Back())
-	}
+	c.lru.Put(owner, l)
 }
 
 // resize changes how many items are kept.
 func (c *cache) resize(max int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.max = max
-	c.trim()
+	c.lru.Resize(max)
 }

@@ -34,7 +34,7 @@ func newHostConfig(t *testing.T, toml string) *host {
 }
 
 // restart forgets all that is in memory only.
-func (h *host) restart() { h.m.cache = newCache(h.m.cache.max) }
+func (h *host) restart() { h.m.cache = newCache(h.m.cache.lru.Max()) }
 
 // login opens a session, asks for the roster and sends initial presence, and forgets what came of it.
 func (h *host) login(full string) *modtest.Session {

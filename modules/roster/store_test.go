@@ -199,12 +199,12 @@ func TestCache(t *testing.T) {
 		t.Error("a is not what was put")
 	}
 	fill("c", 3) // 12 by weight: b, not read since, goes
-	if !has("a") || has("b") || !has("c") || c.weight != 8 {
-		t.Errorf("a %v, b %v, c %v, weight %d", has("a"), has("b"), has("c"), c.weight)
+	if !has("a") || has("b") || !has("c") || c.lru.Weight() != 8 {
+		t.Errorf("a %v, b %v, c %v, weight %d", has("a"), has("b"), has("c"), c.lru.Weight())
 	}
 	fill("huge", 20)
-	if has("huge") || c.weight != 0 || len(c.entries) != 0 {
-		t.Errorf("a list larger than the cache: weight %d, %d entries", c.weight, len(c.entries))
+	if has("huge") || c.lru.Weight() != 0 || c.lru.Len() != 0 {
+		t.Errorf("a list larger than the cache: weight %d, %d entries", c.lru.Weight(), c.lru.Len())
 	}
 	// What was read before or during a change is not kept.
 	_, ticket := c.get("a")
@@ -222,12 +222,12 @@ func TestCache(t *testing.T) {
 	}
 	c.begin("a")
 	c.end("a", nil)
-	if has("a") || c.weight != 0 {
+	if has("a") || c.lru.Weight() != 0 {
 		t.Error("kept what is not known")
 	}
 	fill("a", 8)
 	c.resize(5)
-	if has("a") || c.order.Len() != 0 {
+	if has("a") || c.lru.Len() != 0 {
 		t.Error("kept more than the new size")
 	}
 }
