@@ -114,6 +114,22 @@ func nextAttr(rest []byte) (name, value, after []byte) {
 	return name, rest[1 : n+1], rest[n+2:]
 }
 
+// childAttr returns the value of an attribute without namespace of Children[i], or "", and builds no tree for it.
+func (s *Stanza) childAttr(i int, attr string) string {
+	r := reader{b: s.Bytes(s.Children[i])}
+	_, rest := r.next().name()
+	for {
+		name, value, after := nextAttr(rest)
+		if name == nil {
+			return ""
+		}
+		if string(name) == attr {
+			return unescape(value, true)
+		}
+		rest = after
+	}
+}
+
 // Text returns the character data of the first child of that name in the stanza's own namespace (body, show, priority,
 // thread …), unescaped.
 func (s *Stanza) Text(name string) string {

@@ -19,6 +19,8 @@ func TestStanzaIDs(t *testing.T) {
 		{"<stanza-id xmlns='urn:xmpp:sid:0' by='room@b.test' id='1'/>", ""},
 		{"<stanza-id xmlns='urn:xmpp:sid:0' by='' id='1'/>", ""},
 		{"<stanza-id xmlns='urn:xmpp:sid:0' by='@' id='1'/>", ""},
+		{"<stanza-id xmlns='urn:xmpp:sid:0' xmlns:x='urn:x' x:by='bob@a.test' id='1'/>", ""},
+		{"<stanza-id xmlns='urn:xmpp:sid:0' xmlns:x='urn:x' x:by='b' x:id='2' by = 'bob@a.test' id = \"1\" />", "1"},
 		{"<stanza-id xmlns='urn:other' by='bob@a.test' id='1'/>", ""},
 		{"<origin-id xmlns='urn:xmpp:sid:0' by='bob@a.test' id='1'/>", ""},
 		{"<x xmlns='urn:x'>" + genuine + "</x>", ""}, // not a child of the message
@@ -32,7 +34,13 @@ func TestStanzaIDs(t *testing.T) {
 		if got := st.StanzaID(by); got != tt.id {
 			t.Errorf("%s: ID %q, want %q", tt.child, got, tt.id)
 		}
+		if st.HasStanzaID(by) != (tt.id != "") {
+			t.Errorf("%s: has one: %v", tt.child, tt.id == "")
+		}
 		st.DropStanzaIDs(by)
+		if st.HasStanzaID(by) {
+			t.Errorf("%s: still has one", tt.child)
+		}
 		want := head + tail
 		if tt.id == "" {
 			want = head + tt.child + tail

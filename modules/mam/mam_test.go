@@ -385,3 +385,22 @@ func TestUnclaimed(t *testing.T) {
 		t.Errorf("bob has %s", a.bodies())
 	}
 }
+
+// TestStripCost: a message of a room, which has the ID of the room's archive, is looked at and passed on as it is.
+func TestStripCost(t *testing.T) {
+	_, m := host(t, "")
+	st, err := stanza.Parse([]byte("<message type='groupchat' from='room@muc.test/bob' to='alice@a.test/x'><body>hi</body>" +
+		"<stanza-id xmlns='urn:xmpp:sid:0' by='room@muc.test' id='1'/><occupant-id xmlns='urn:xmpp:occupant-id:0' id='2'/></message>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &modules.Packet{Stanza: st, From: st.From(), To: st.To()}
+	n := testing.AllocsPerRun(100, func() {
+		if m.stripRecipient(t.Context(), p) != nil || p.Stanza != st {
+			t.Error("the message was copied")
+		}
+	})
+	if n > 1 { // the address that is compared
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -24,7 +24,7 @@ func (m *module) stripRecipient(_ context.Context, p *modules.Packet) error {
 }
 
 func strip(p *modules.Packet, by stanza.JID) {
-	if st := p.Stanza; st.Kind == stanza.KindMessage && st.Has(stanza.NSSID, "stanza-id") {
+	if st := p.Stanza; st.Kind == stanza.KindMessage && st.HasStanzaID(by) { // each message of a room has one, of the room
 		p.Stanza = st.Clone() // others may be getting the same one
 		p.Stanza.DropStanzaIDs(by)
 	}
