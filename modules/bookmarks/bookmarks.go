@@ -104,7 +104,7 @@ func (m *module) items(ctx context.Context, owner stanza.JID, node string, max i
 }
 
 // StorePrivate implements private.Keeper (XEP-0411 §3): as if it had been published.
-func (m *module) StorePrivate(ctx context.Context, owner, by stanza.JID, data []byte) error {
+func (m *module) StorePrivate(ctx context.Context, owner, by stanza.JID, data []byte, rest func() error) error {
 	l, ok := parse(data)
 	if !ok {
 		return stanza.Err(stanza.BadRequest, "not a list of bookmarks")
@@ -113,6 +113,9 @@ func (m *module) StorePrivate(ctx context.Context, owner, by stanza.JID, data []
 		if err := distribute(e, l); err != nil {
 			return err
 		}
-		return put(e, data)
+		if err := put(e, data); err != nil {
+			return err
+		}
+		return rest()
 	})
 }

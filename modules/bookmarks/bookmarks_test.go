@@ -217,6 +217,37 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Bookmarks that come with other private data are stored with it, or not at all.
+func TestWithOthers(t *testing.T) {
+	_, a := newHost(t, "[modules.mod_pep]\nitems_per_node = 1\n[modules.mod_private]\nsize = \"1KiB\"\n")
+	const one, two = "<conference jid='one@muc.test'/>", "<conference jid='two@muc.test'/>"
+	notes := func(s string) string { return "<notes xmlns='storage:rosternotes'>" + s + "</notes>" }
+	has := func() string {
+		t.Helper()
+		_, _, x := three(a)
+		return x + " " + inner(a.IQ("get", "", query(notes(""))), "notes")
+	}
+	ok(t, a.IQ("set", "", query(storage(one)+notes("n"))))
+	if got := has(); got != one+" n" {
+		t.Fatalf("there is %s", got)
+	}
+	for _, tt := range []struct {
+		xml string
+		c   stanza.Condition
+	}{
+		{storage(two) + notes(strings.Repeat("n", 1024)), stanza.ResourceConstraint}, // too much for mod_private
+		{notes("other") + storage(one+two), stanza.ResourceConstraint},               // and for mod_pep
+		{notes("other") + storage(one) + storage(two), stanza.NotAcceptable},
+	} {
+		if st := a.IQ("set", "", query(tt.xml)); st.StanzaError() == nil || st.StanzaError().Condition != tt.c {
+			t.Errorf("%.80s: %s", tt.xml, st.AppendTo(nil))
+		}
+		if got := has(); got != one+" n" {
+			t.Errorf("%.80s: now there is %s", tt.xml, got)
+		}
+	}
+}
+
 // The features tell what there is.
 func TestFeatures(t *testing.T) {
 	const info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"

@@ -34,8 +34,16 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 func (m *module) Import(ctx context.Context, account stanza.JID, e *stanza.Stanza) error {
 	var list []*stanza.Element
 	var at []int
+	kept := -1
 	for i, c := range e.Root().Children {
-		if storable(c) {
+		switch {
+		case !storable(c):
+		case m.keeper(c.NS, c.Name) == nil:
+			list, at = append(list, c), append(at, i)
+		case kept >= 0: // one of them is all that store takes; the last counts
+			list[kept], at[kept] = c, i
+		default:
+			kept = len(list)
 			list, at = append(list, c), append(at, i)
 		}
 	}

@@ -41,8 +41,9 @@ type Keeper interface {
 	Keeps(ns, name string) bool
 	// LoadPrivate returns the data as one element, or nil where it has none.
 	LoadPrivate(ctx context.Context, owner stanza.JID) ([]byte, error)
-	// StorePrivate takes data, one element that stands on its own, from one of the owner's sessions.
-	StorePrivate(ctx context.Context, owner, by stanza.JID, data []byte) error
+	// StorePrivate takes data, one element that stands on its own, from one of the owner's sessions. rest stores what came with
+	// it: it is called when nothing but the store can refuse data any more, and before data is stored; its error refuses data too.
+	StorePrivate(ctx context.Context, owner, by stanza.JID, data []byte, rest func() error) error
 }
 
 // Service is what other modules may ask: that there is private data at all, and for it.
@@ -167,19 +168,31 @@ func (m *module) set(ctx context.Context, q *modules.IQ, list []*stanza.Element)
 	return m.store(ctx, q.To.Bare(), q.From, list, func(i int) []byte { return q.Stanza.Copy(at, i) })
 }
 
-// store stores elements, of which raw gives one as it stands alone; by is whose doing it is.
+// store stores elements, all of them or, where one is refused, none. raw gives one as it stands alone; by is whose doing it is.
 func (m *module) store(ctx context.Context, owner, by stanza.JID, list []*stanza.Element, raw func(i int) []byte) error {
 	data := map[string][]byte{}
+	var keeper Keeper
+	var kept []byte
 	for i, c := range list {
 		if k := m.keeper(c.NS, c.Name); k != nil {
-			if err := k.StorePrivate(ctx, owner, by, raw(i)); err != nil {
-				return err
+			if keeper != nil { // they keep it each by itself: of two, one could be refused when the other is stored
+				return stanza.Err(stanza.NotAcceptable, "there is another element that is stored in a request of its own")
 			}
+			keeper, kept = k, raw(i)
 			continue
 		}
 		k := string(key(owner.Local(), c.NS, c.Name))
 		data[k] = append(data[k], raw(i)...) // §2.3: several of one name belong together
 	}
+	ours := func() error { return m.put(ctx, owner, data) }
+	if keeper != nil {
+		return keeper.StorePrivate(ctx, owner, by, kept, ours)
+	}
+	return ours()
+}
+
+// put stores what no other module keeps, as far as there is room for all of it.
+func (m *module) put(ctx context.Context, owner stanza.JID, data map[string][]byte) error {
 	if len(data) == 0 {
 		return nil
 	}

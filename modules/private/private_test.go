@@ -135,6 +135,44 @@ func TestKeeper(t *testing.T) {
 	wants(t, a.IQ("get", "", get), notes)
 }
 
+// What one request stores in two places is in both, or in neither.
+func TestAllOrNothing(t *testing.T) {
+	k := &keeper{on: true}
+	in := modules.Define(modules.Info{Name: "mod_keeper"}, struct{}{}, func(struct{}) modules.Module { return k })
+	h := modtest.NewConfig(t, "a.test", "[modules.mod_private]\nsize = \"1KiB\"\n", Info, in)
+	a := h.Session(alice + "/one")
+	const x, mine = "<x xmlns='urn:x'>1</x>", "<notes xmlns='storage:rosternotes'>mine</notes>"
+	has := func(what, x, notes string) {
+		t.Helper()
+		wants(t, a.IQ("get", "", query("<x xmlns='urn:x'/>")), x)
+		if string(k.data) != notes {
+			t.Errorf("%s: the keeper has %s", what, k.data)
+		}
+	}
+	ok(t, a.IQ("set", "", query(x+mine)))
+	wants(t, a.IQ("get", "", query("<notes xmlns='storage:rosternotes'/>")), mine)
+	had := string(k.data)
+	refused(t, a.IQ("set", "", query(notes+"<x xmlns='urn:x'>"+strings.Repeat("x", 1024)+"</x>")), stanza.ResourceConstraint)
+	has("no room", x, had)
+	refused(t, a.IQ("set", "", query(notes+"<x xmlns='urn:x'/>"+notes)), stanza.NotAcceptable)
+	has("two for the keeper", x, had)
+	k.fail = stanza.Err(stanza.BadRequest, "")
+	refused(t, a.IQ("set", "", query("<x xmlns='urn:x'/>"+notes)), stanza.BadRequest)
+	has("what the keeper refuses", x, had)
+	k.fail = nil
+	const y = "<x xmlns='urn:x'>2</x>"
+	e, err := stanza.Parse([]byte(query(mine + y + notes)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := modules.ServicesOf[modules.Portable](h.Loader, "a.test")[0].Import(t.Context(), stanza.MustJID(alice), e); err != nil {
+		t.Fatal(err)
+	}
+	if has("imported", y, string(k.data)); !strings.Contains(string(k.data), "said") { // the last one for the keeper
+		t.Errorf("imported: the keeper has %s", k.data)
+	}
+}
+
 type keeper struct {
 	on   bool
 	data []byte
@@ -150,7 +188,13 @@ func (k *keeper) Keeps(ns, _ string) bool    { return k.on && ns == "storage:ros
 func (k *keeper) LoadPrivate(context.Context, stanza.JID) ([]byte, error) {
 	return k.data, k.fail
 }
-func (k *keeper) StorePrivate(_ context.Context, _, _ stanza.JID, data []byte) error {
+func (k *keeper) StorePrivate(_ context.Context, _, _ stanza.JID, data []byte, rest func() error) error {
+	if k.fail != nil {
+		return k.fail
+	}
+	if err := rest(); err != nil {
+		return err
+	}
 	k.data = data
-	return k.fail
+	return nil
 }
