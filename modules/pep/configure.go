@@ -174,7 +174,9 @@ func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.
 		if err != nil {
 			return err
 		}
-		e.shutOut(n)
+		if _, err := e.shutOut(n); err != nil {
+			return err
+		}
 		if err := e.grown(); err != nil {
 			return err
 		}
@@ -186,7 +188,7 @@ func (m *module) setAffiliations(ctx context.Context, q *modules.IQ, el *stanza.
 func (m *module) setSubscriptions(ctx context.Context, q *modules.IQ, el *stanza.Element) error {
 	return m.own(ctx, q, el, func(e *Edit, n *node) error {
 		err := people(el, "subscription", "subscription", func(j stanza.JID, value string) error {
-			return n.subscribe(j, value, e.acc.subscriptions() < m.cfg.Load().Subscriptions)
+			return n.subscribe(j, value, e.crowded)
 		})
 		if err != nil {
 			return err

@@ -311,7 +311,9 @@ func (e *Edit) configure(n *node, cfg Settings) error {
 		e.take(n, 0)
 		e.touched(n.name)
 	}
-	e.shutOut(n)
+	if _, err := e.shutOut(n); err != nil {
+		return err
+	}
 	if cfg.Notify && cfg.OnConfig {
 		e.events = append(e.events, configured(e.Owner, n))
 	}
@@ -321,9 +323,44 @@ func (e *Edit) configure(n *node, cfg Settings) error {
 	return e.store(n)
 }
 
-// shutOut ends the subscriptions of those who may not read a node any more; who comes back subscribes again.
-func (e *Edit) shutOut(n *node) {
-	n.subs = slices.DeleteFunc(n.subs, func(j stanza.JID) bool { return e.m.readable(e.ctx, e.Owner, n, j) != nil })
+// shutOut ends the subscriptions of those who may not read a node any more (XEP-0060 §12.14); who comes back subscribes again.
+// Where somebody is gone, the caller stores the node. A roster that cannot be read ends nothing.
+func (e *Edit) shutOut(n *node) (gone bool, err error) {
+	for _, j := range slices.Clone(n.subs) {
+		switch err := e.m.readable(e.ctx, e.Owner, n, j).(type) {
+		case nil:
+		case *stanza.Error:
+			n.subs = slices.DeleteFunc(n.subs, func(s stanza.JID) bool { return s == j })
+			gone = true
+		default:
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
+// full tells whether the account has as many explicit subscriptions as it may.
+func (e *Edit) full() bool { return e.acc.subscriptions() >= e.m.cfg.Load().Subscriptions }
+
+// crowded is full, but that subscriptions which are good for nothing any more do not count: they are ended.
+func (e *Edit) crowded() (bool, error) {
+	if !e.full() {
+		return false, nil
+	}
+	for _, n := range slices.Clone(e.acc.nodes) {
+		if len(n.subs) == 0 {
+			continue
+		}
+		n = e.node(n.name)
+		gone, err := e.shutOut(n)
+		if err == nil && gone {
+			err = e.store(n)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return e.full(), nil
 }
 
 func (e *Edit) touched(name string) {

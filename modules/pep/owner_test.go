@@ -333,6 +333,58 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
+// XEP-0060 §12.14: who is no longer in the group, or sees no presence any more, is not subscribed any more, and takes no place.
+func TestSubscriptionsEnd(t *testing.T) {
+	h := newHost(t, "[modules.mod_pep]", "subscriptions = 2")
+	a, b, r := h.Session(alice+"/one"), h.Session(bob+"/b"), h.Session("carol@a.test/c")
+	befriend(a, b)
+	befriend(a, r)
+	group := func(jid, name string) {
+		t.Helper()
+		ok(t, a.IQ("set", "", "<query xmlns='jabber:iq:roster'><item jid='"+jid+"'><group>"+name+"</group></item></query>"))
+	}
+	group(bob, "Friends")
+	group("carol@a.test", "Friends")
+	publish(t, a, "urn:n", "x", song, "access_model", "roster", "roster_groups_allowed", "Friends")
+	publish(t, a, "urn:open", "x", song, "access_model", "open")
+	subscribe := func(s *modtest.Session, node string) *stanza.Stanza {
+		return s.IQ("set", alice, pubsub("<subscribe node='"+node+"' jid='"+s.JID().Bare().String()+"'/>"))
+	}
+	subscribed := func() string {
+		var out []string
+		for _, c := range ok(t, a.IQ("get", "", owner("<subscriptions node='urn:n'/>"))).Payload().Child("", "subscriptions").Children {
+			out = append(out, c.Attr("jid"))
+		}
+		return strings.Join(out, " ")
+	}
+	ok(t, subscribe(b, "urn:n"))
+	ok(t, subscribe(r, "urn:n"))
+	refused(t, subscribe(b, "urn:open"), stanza.PolicyViolation, "too-many-subscriptions")
+	group(bob, "Others")
+	ok(t, subscribe(b, "urn:open")) // in the place of what he has lost
+	if got := subscribed(); got != "carol@a.test" {
+		t.Errorf("after another came: %s", got)
+	}
+	group("carol@a.test", "Others")
+	all := owner("<subscriptions node='urn:open'><subscription jid='x@y.test' subscription='subscribed'/></subscriptions>")
+	ok(t, a.IQ("set", "", all)) // and so does the owner
+	if got := subscribed(); got != "" {
+		t.Errorf("after the owner added one: %s", got)
+	}
+	ok(t, b.IQ("set", alice, pubsub("<unsubscribe node='urn:open' jid='"+bob+"'/>")))
+	group("carol@a.test", "Friends")
+	ok(t, subscribe(r, "urn:n"))
+	group("carol@a.test", "Others")
+	publish(t, a, "urn:n", "y", song)
+	if got := subscribed(); got != "" {
+		t.Errorf("after a publication: %s", got)
+	}
+	group("carol@a.test", "Friends") // who comes back subscribes again
+	if got := subscribed(); got != "" {
+		t.Errorf("come back: %s", got)
+	}
+}
+
 // XEP-0163 §4.3.2: who is subscribed in two ways hears it once; where it is known which of his clients want to hear, these do.
 func TestSubscribedTwice(t *testing.T) {
 	h := newHost(t)

@@ -130,7 +130,8 @@ func (e *Edit) bring(from *stanza.Stanza, i int) error {
 			if c.Attr("subscription") != "subscribed" {
 				continue
 			}
-			if err := n.subscribe(j, "subscribed", e.acc.subscriptions() < e.m.cfg.Load().Subscriptions); err != nil {
+			// Who may read is not known before the roster is in: nobody is shut out.
+			if err := n.subscribe(j, "subscribed", func() (bool, error) { return e.full(), nil }); err != nil {
 				return err
 			}
 		}

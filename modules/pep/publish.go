@@ -72,6 +72,13 @@ func (m *module) publish(ctx context.Context, q *modules.IQ, el *stanza.Element,
 		if err := fits(n, item >= 0, payload); err != nil {
 			return err
 		}
+		if gone, err := e.shutOut(n); err != nil {
+			return err
+		} else if gone {
+			if err := e.store(n); err != nil {
+				return err
+			}
+		}
 		return e.publish(n, id, payload)
 	})
 	if err != nil {

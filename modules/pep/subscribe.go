@@ -44,7 +44,10 @@ func (m *module) subscribe(ctx context.Context, q *modules.IQ, el *stanza.Elemen
 				return errNoNode
 			case slices.Contains(n.subs, j):
 				return nil
-			case e.acc.subscriptions() >= m.cfg.Load().Subscriptions:
+			}
+			if full, err := e.crowded(); err != nil {
+				return err
+			} else if full {
 				return failure(stanza.PolicyViolation, "too-many-subscriptions") // §6.1.3.9
 			}
 			if err := m.readable(ctx, owner, n, q.From); err != nil {
@@ -133,8 +136,9 @@ func (m *module) mine(ctx context.Context, q *modules.IQ, el *stanza.Element, li
 	return x.Bytes(), nil
 }
 
-// subscribe sets somebody's subscription as the node's owner says. more tells whether there may be more of them.
-func (n *node) subscribe(j stanza.JID, value string, more bool) error {
+// subscribe sets somebody's subscription as the node's owner says. crowded tells whether there are as many
+// as may be.
+func (n *node) subscribe(j stanza.JID, value string, crowded func() (bool, error)) error {
 	switch value {
 	case "none":
 		n.subs = slices.DeleteFunc(n.subs, func(s stanza.JID) bool { return s == j })
@@ -142,7 +146,9 @@ func (n *node) subscribe(j stanza.JID, value string, more bool) error {
 		if slices.Contains(n.subs, j) {
 			return nil
 		}
-		if !more {
+		if full, err := crowded(); err != nil {
+			return err
+		} else if full {
 			return failure(stanza.PolicyViolation, "too-many-subscriptions")
 		}
 		n.subs = append(n.subs, j)
