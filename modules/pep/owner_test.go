@@ -232,6 +232,16 @@ func TestAffiliations(t *testing.T) {
 	ok(t, affiliate(bob+"/x", "publisher")) // accounts, not resources
 	ok(t, b.IQ("set", alice, publishXML("urn:n", "y", song)))
 	refused(t, b.IQ("set", alice, pubsub("<retract node='urn:n'><item id='x'/></retract>")), stanza.Forbidden, "")
+	const other = "<tune xmlns='" + tune + "'/>"
+	refused(t, b.IQ("set", alice, publishXML("urn:n", "x", other)), stanza.Forbidden, "") // nor is it his to replace
+	ok(t, b.IQ("set", alice, publishXML("urn:n", "y", other)))                            // as his own is, and all is to the owner
+	if got := items(a.IQ("get", "", get("urn:n", ""))); got != "x="+song+" y="+other {
+		t.Errorf("there is %s", got)
+	}
+	publish(t, a, "urn:n", "y", song)
+	refused(t, b.IQ("set", alice, publishXML("urn:n", "y", other)), stanza.Forbidden, "") // now it is hers
+	ok(t, a.IQ("set", "", pubsub("<retract node='urn:n'><item id='y'/></retract>")))
+	ok(t, b.IQ("set", alice, publishXML("urn:n", "y", song)))
 	if got := mine(); !strings.Contains(got, "<affiliation node='urn:n' affiliation='publisher'/>") {
 		t.Error(got)
 	}

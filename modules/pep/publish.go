@@ -62,7 +62,13 @@ func (m *module) publish(ctx context.Context, q *modules.IQ, el *stanza.Element,
 			}
 			n = made
 		default:
-			if a := n.affiliation(e.Owner, q.From); a != affOwner && a != affPublisher {
+			a := n.affiliation(e.Owner, q.From)
+			if a != affOwner && a != affPublisher {
+				return errForbidden
+			}
+			// §7.1.2 has a publisher replace what he published himself. What others did is gone when it is replaced, which is no
+			// more a publisher's to do than to delete it (§4.1).
+			if i := n.find(id); i >= 0 && a == affPublisher && n.items[i].by != q.From.Bare().String() {
 				return errForbidden
 			}
 			if !n.cfg.meets(list, limit) {
