@@ -1,45 +1,16 @@
 """Two of slixmpp's clients publish about themselves, by the plugins that it has for that, and tell what they see of each other as
-lines; see publish_test.go."""
-import asyncio
+lines; see pair_test.go."""
 import hashlib
-import os
-import ssl
-import sys
 from xml.etree import ElementTree as ET
 
 import slixmpp
+
+from pair import run, say
 
 PNG = b"\x89PNG\r\n\x1a\n a picture"
 OTHER = b"GIF89a another"
 PLUGINS = "0030 0049 0054 0060 0084 0107 0115 0118 0153 0163 0172 0222 0223 0402 0490"
 DEVICES = "eu.siacs.conversations.axolotl.devicelist"
-
-
-def say(*words):
-    print("\t".join(str(w) for w in words), flush=True)
-
-
-class Client(slixmpp.ClientXMPP):
-    def __init__(self, jid, password, ca):
-        super().__init__(jid, password)
-        self.ca_certs, self.auto_authorize, self.auto_subscribe = ca, True, True
-        self.seen = {}
-        for p in PLUGINS.split():
-            self.register_plugin("xep_" + p)
-        self.started = self.on("session_start")
-
-    def on(self, event):
-        """A queue of an event's arguments."""
-        if event not in self.seen:
-            q = self.seen[event] = asyncio.Queue()
-            self.add_event_handler(event, q.put_nowait)
-        return self.seen[event]
-
-    async def next(self, event, fits=lambda _: True):
-        while True:
-            got = await asyncio.wait_for(self.on(event).get(), 20)
-            if fits(got):
-                return got
 
 
 def options(**fields):
@@ -148,21 +119,4 @@ async def talk(alice, bob):
     say("end")
 
 
-async def main():
-    a, b, password, addr, ca = sys.argv[1:6]
-    host, port = addr.rsplit(":", 1)
-    clients = [Client(j, password, ca) for j in (a, b)]
-    for c in clients:
-        c.enable_plaintext, c.enable_direct_tls = False, False
-        c.ssl_context.check_hostname, c.ssl_context.verify_mode = True, ssl.CERT_REQUIRED
-        c.add_event_handler("failed_auth", lambda e: say("failed", "auth"))
-        c.connect(host, int(port))
-    try:
-        await talk(*clients)
-    except Exception as e:
-        say("failed", type(e).__name__, e)
-        raise
-    os._exit(0)
-
-
-asyncio.new_event_loop().run_until_complete(main())
+run(PLUGINS, talk)
