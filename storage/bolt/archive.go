@@ -217,6 +217,9 @@ func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]st
 	}
 	nums := make([]uint64, len(entries))
 	err = a.s.do(ctx, &op{run: func(w *writeTx) error {
+		if w.tight {
+			return a.s.errTight()
+		}
 		places := make([]*place, 0, 2)
 		for i := range entries { // what may fail without harm comes first
 			if find(places, entries[i].Owner) != nil {

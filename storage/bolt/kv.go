@@ -49,6 +49,9 @@ func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 		if err := fn(tx); err != nil {
 			return err
 		}
+		if w.tight && !givesRoom(tx) {
+			return b.s.errTight()
+		}
 		var (
 			last    string
 			in      *bolt.Bucket
@@ -73,6 +76,23 @@ func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 			return w.put(in, key, record(key, value))
 		})
 	}}
+}
+
+// littlePut is what a deletion may write beside what it deletes, such as a counter.
+const littlePut = 256
+
+// givesRoom tells whether a transaction deletes something, and writes next to nothing.
+func givesRoom(tx *driver.Tx) bool {
+	deletes, puts := 0, 0
+	tx.Each(func(_ string, key, value []byte) error {
+		if value == nil {
+			deletes++
+		} else {
+			puts += len(key) + len(value)
+		}
+		return nil
+	})
+	return puts == 0 || deletes > 0 && puts <= littlePut
 }
 
 // mustChange makes an error fatal where earlier changes of the same op have been made.
@@ -260,6 +280,9 @@ func (k *kv) Put(ctx context.Context, key, value []byte) error {
 	key = bytes.Clone(key) // a write that was given up may still be queued
 	rec := record(key, value)
 	return k.s.do(ctx, &op{run: func(w *writeTx) error {
+		if w.tight {
+			return k.s.errTight()
+		}
 		b, err := w.ensure(w, k.in...)
 		if err != nil {
 			return err

@@ -155,7 +155,6 @@ func openBolt(path string, o Options) (db *bolt.DB, file *os.File, err error) {
 			PreLoadFreelist: true,
 			InitialMmapSize: mmap,
 			MaxSize:         o.MaxSize,
-			NoStatistics:    true,
 			NoSync:          o.noSync,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 				file, err = openNoFollow(name, flag, mode)

@@ -41,6 +41,7 @@ type writeTx struct {
 	*bolt.Tx
 	dirty bool
 	bytes int
+	tight bool // only what gives room back may be written
 }
 
 // errExit answers a group whose transaction a caller's function ended together with the goroutine.
@@ -170,7 +171,9 @@ func (s *Store) commit(first *op, next func() *op) {
 		err = *p
 		return
 	}
+	tight := s.tight()
 	err = s.update(func(w *writeTx) error {
+		w.tight = tight
 		for i := 0; i < len(group); i++ {
 			o := group[i]
 			if o.err = runOp(o, w); o.err != nil {
