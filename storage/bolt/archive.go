@@ -216,8 +216,12 @@ func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]st
 		return nil, err
 	}
 	nums := make([]uint64, len(entries))
+	size := 0
+	for i := range entries {
+		size += len(entries[i].Item.Data)
+	}
 	err = a.s.do(ctx, &op{run: func(w *writeTx) error {
-		if w.tight {
+		if !w.fits(size) {
 			return a.s.errTight()
 		}
 		places := make([]*place, 0, 2)

@@ -49,7 +49,7 @@ func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		if w.tight && !givesRoom(tx) {
+		if n := taken(tx); n > 0 && !w.fits(n) {
 			return b.s.errTight()
 		}
 		var (
@@ -81,8 +81,8 @@ func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 // littlePut is what a deletion may write beside what it deletes, such as a counter.
 const littlePut = 256
 
-// givesRoom tells whether a transaction deletes something, and writes next to nothing.
-func givesRoom(tx *driver.Tx) bool {
+// taken returns how many bytes a transaction writes; 0 where it deletes something, and writes next to nothing.
+func taken(tx *driver.Tx) int {
 	deletes, puts := 0, 0
 	tx.Each(func(_ string, key, value []byte) error {
 		if value == nil {
@@ -92,7 +92,10 @@ func givesRoom(tx *driver.Tx) bool {
 		}
 		return nil
 	})
-	return puts == 0 || deletes > 0 && puts <= littlePut
+	if deletes > 0 && puts <= littlePut {
+		return 0
+	}
+	return puts
 }
 
 // mustChange makes an error fatal where earlier changes of the same op have been made.
@@ -280,7 +283,7 @@ func (k *kv) Put(ctx context.Context, key, value []byte) error {
 	key = bytes.Clone(key) // a write that was given up may still be queued
 	rec := record(key, value)
 	return k.s.do(ctx, &op{run: func(w *writeTx) error {
-		if w.tight {
+		if !w.fits(len(key) + len(rec)) {
 			return k.s.errTight()
 		}
 		b, err := w.ensure(w, k.in...)

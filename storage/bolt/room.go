@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/xmppd/xmppd/storage"
 )
@@ -13,17 +14,24 @@ const (
 	roomPart = 16
 )
 
-// tight tells whether so little room is left that only what gives room back may be written. Where the system does not say
-// how much there is, it is not.
-func (s *Store) tight() bool {
+// spare returns how many bytes may be written before that part begins. Where the system does not say, there is no end.
+func (s *Store) spare() int64 {
 	st := s.db.Stats()
-	free := uint64(max(st.FreePageN+st.PendingPageN, 0)) * uint64(s.db.Info().PageSize) // pending: free for the next write
-	if free >= roomKept {
-		return false
+	free := int64(st.FreePageN+st.PendingPageN) * int64(s.db.Info().PageSize) // pending: free for the next write
+	if free >= 2*groupBytes+roomKept {
+		return math.MaxInt64
 	}
 	left, all, ok := diskRoom(s.file)
-	return ok && left+free < min(roomKept, all/roomPart)
+	if !ok {
+		return math.MaxInt64
+	}
+	kept := min(roomKept, all/roomPart)
+	return max(left-kept, free-2*kept) // free pages lie here and there: a large value finds no place among few
 }
+
+// fits tells whether so many more bytes may be written by what gives no room back. Each may cost its double: pages are
+// copied, and not full.
+func (w *writeTx) fits(n int) bool { return w.spare/2 >= int64(w.bytes+n) }
 
 // errTight answers what would take of the last room.
 func (s *Store) errTight() error {

@@ -5,4 +5,4 @@ package bolt
 import "os"
 
 // diskRoom does not know.
-func diskRoom(*os.File) (left, all uint64, ok bool) { return 0, 0, false }
+func diskRoom(*os.File) (left, all int64, ok bool) { return 0, 0, false }

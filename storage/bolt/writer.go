@@ -41,7 +41,7 @@ type writeTx struct {
 	*bolt.Tx
 	dirty bool
 	bytes int
-	tight bool // only what gives room back may be written
+	spare int64 // bytes that may be written by what gives no room back
 }
 
 // errExit answers a group whose transaction a caller's function ended together with the goroutine.
@@ -171,9 +171,9 @@ func (s *Store) commit(first *op, next func() *op) {
 		err = *p
 		return
 	}
-	tight := s.tight()
+	spare := s.spare()
 	err = s.update(func(w *writeTx) error {
-		w.tight = tight
+		w.spare = spare
 		for i := 0; i < len(group); i++ {
 			o := group[i]
 			if o.err = runOp(o, w); o.err != nil {
