@@ -49,8 +49,10 @@ func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		if n := taken(tx); n > 0 && !w.fits(n) {
-			return b.s.errTight()
+		if w.spare != noEnd { // else there is nothing to add up
+			if n := taken(tx); n > 0 && !w.fits(n) {
+				return b.s.errTight()
+			}
 		}
 		var (
 			last    string

@@ -12,18 +12,23 @@ import (
 const (
 	roomKept = 256 << 10
 	roomPart = 16
+	roomMuch = 1 << 30
 )
 
-// spare returns how many bytes may be written before that part begins. Where the system does not say, there is no end.
+// noEnd is what there is to spare where nobody need count.
+const noEnd = math.MaxInt64
+
+// spare returns how many bytes may be written before that part begins: noEnd where that is more than roomMuch, or the system
+// does not say.
 func (s *Store) spare() int64 {
 	st := s.db.Stats()
 	free := int64(st.FreePageN+st.PendingPageN) * int64(s.db.Info().PageSize) // pending: free for the next write
 	if free >= 2*groupBytes+roomKept {
-		return math.MaxInt64
+		return noEnd
 	}
 	left, all, ok := diskRoom(s.file)
-	if !ok {
-		return math.MaxInt64
+	if !ok || left > roomMuch {
+		return noEnd
 	}
 	kept := min(roomKept, all/roomPart)
 	return max(left-kept, free-2*kept) // free pages lie here and there: a large value finds no place among few
