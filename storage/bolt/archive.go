@@ -9,8 +9,6 @@ import (
 	"math"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/internal/driver"
 )
@@ -39,10 +37,12 @@ type archive struct {
 	name string
 	path []string
 	in   [][]byte
+	id   string
 }
 
 func (b *bucket) Archive(name string) storage.Archive {
-	return &archive{b.s, name, b.path, steps(b.path, kindArchive, name)}
+	in := steps(b.path, kindArchive, name)
+	return &archive{b.s, name, b.path, in, tableID(in)}
 }
 
 func (a *archive) owner(owner string) [][]byte {
@@ -72,8 +72,8 @@ func (c counters) encode() []byte {
 }
 
 // counters reads an owner's counters; ok is false where there are none. It runs under guard.
-func (a *archive) counters(in *bolt.Bucket, owner string) (c counters, ok bool, err error) {
-	p, err := get(in, a.in, ownerKey(owner, 'c'))
+func (a *archive) counters(in *tab, owner string) (c counters, ok bool, err error) {
+	p, err := in.get(ownerKey(owner, 'c'))
 	if err != nil || p == nil {
 		return c, false, err
 	}
@@ -90,17 +90,18 @@ func (a *archive) counters(in *bolt.Bucket, owner string) (c counters, ok bool, 
 }
 
 // recount counts an owner's items anew, after the counters were damaged. It runs under guard.
-func recount(items *bolt.Bucket) (c counters) {
-	if items == nil {
-		return c
-	}
-	cur := items.Cursor()
-	for k, _ := cur.Seek([]byte{'w'}); k != nil; k, _ = cur.Next() {
+func recount(items *tab) (c counters, err error) {
+	cur, k, _, err := items.seek([]byte{'w'}, false)
+	for ; err == nil && k != nil; k, _ = cur.next() {
 		if n := len(k) - 8; n >= 3 { // what has a With and is not above this is in the index
 			c.indexed = max(c.indexed, binary.BigEndian.Uint64(k[n:]))
 		}
 	}
-	for k, rec := cur.Seek([]byte{'i'}); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
+	if err != nil {
+		return c, err
+	}
+	cur, k, rec, err := items.seek([]byte{'i'}, false)
+	for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 		c.last = binary.BigEndian.Uint64(k[1:])
 		if it, ok := decodeItem(k, rec); ok {
 			c.count++
@@ -112,7 +113,7 @@ func recount(items *bolt.Bucket) (c counters) {
 			}
 		}
 	}
-	return c
+	return c, err
 }
 
 // hasResource marks the length of With where Resource, with its length, comes after it.
@@ -178,15 +179,10 @@ func (it *rawItem) item() storage.Item {
 	return storage.Item{ID: driver.FormatID(it.id), At: it.at, With: string(it.with), Resource: string(it.resource), Data: bytes.Clone(it.data)}
 }
 
-// open finds an archive and an owner's items; nil where they are not.
-func (a *archive) open(p parent, owner string) (in, items *bolt.Bucket, err error) {
-	err = guard(func() error {
-		if in, err = open(p, a.in); err == nil && in != nil {
-			items, err = open(in, a.owner(owner)[len(a.in):])
-		}
-		return err
-	})
-	return in, items, err
+// open is an archive and an owner's items, as a snapshot has them.
+func (a *archive) open(tab func(id string, in [][]byte) *tab, owner string) (in, items *tab) {
+	names := a.owner(owner)
+	return tab(a.id, a.in), tab(tableID(names), names)
 }
 
 // Append gives an ID and stores.
@@ -201,8 +197,8 @@ func (a *archive) Append(ctx context.Context, owner string, it storage.Item) (st
 // place is where an owner's items go within a transaction.
 type place struct {
 	owner string
-	in    *bolt.Bucket
-	items *bolt.Bucket
+	in    *tab
+	items *tab
 	c     counters
 }
 
@@ -225,7 +221,7 @@ func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]st
 			return a.s.errTight()
 		}
 		places := make([]*place, 0, 2)
-		for i := range entries { // what may fail without harm comes first
+		for i := range entries {
 			if find(places, entries[i].Owner) != nil {
 				continue
 			}
@@ -238,27 +234,24 @@ func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]st
 		for i := range entries {
 			id, err := a.add(w, find(places, entries[i].Owner), &entries[i].Item)
 			if err != nil {
-				if i > 0 {
-					err = mustChange(err)
-				}
 				return err
 			}
 			nums[i] = id
 		}
 		for _, p := range places {
 			if p.c.tail >= indexTail {
-				if err := mustChange(a.index(w, p)); err != nil {
+				if err := a.index(w, p); err != nil {
 					return err
 				}
 			}
-			if err := mustChange(a.putCounters(w, p.in, p.owner, p.c)); err != nil {
+			if err := a.putCounters(w, p.in, p.owner, p.c); err != nil {
 				return err
 			}
 		}
 		for i := range entries {
 			p := find(places, entries[i].Owner)
 			if driver.Over(&entries[i], p.c.count, p.c.bytes) {
-				if err := mustChange(a.trim(w, p, &entries[i], nums[i])); err != nil {
+				if err := a.trim(w, p, &entries[i], nums[i]); err != nil {
 					return err
 				}
 			}
@@ -284,36 +277,32 @@ func find(places []*place, owner string) *place {
 	return nil
 }
 
-// place finds or makes an owner's place.
+// place finds an owner's place.
 func (a *archive) place(w *writeTx, owner string) (*place, error) {
 	p := &place{owner: owner}
-	var err error
-	if p.in, err = w.ensure(w, a.in...); err != nil {
-		return nil, err
-	}
-	if p.items, err = w.ensure(p.in, ownerKey(owner, 'o')); err != nil {
-		return nil, err
-	}
-	p.items.FillPercent = appendFill
-	known := false
-	err = guard(func() error {
+	p.in, p.items = a.open(w.tab, owner)
+	err := guard(func() (err error) {
+		known := false
 		p.c, known, err = a.counters(p.in, owner)
 		if errors.Is(err, storage.ErrCorrupt) {
-			p.c, known, err = recount(p.items), false, nil
+			known = false
+			p.c, err = recount(p.items)
 		}
 		if err == nil && !known {
-			p.c.last = max(p.c.last, a.floor(p.in))
+			var floor uint64
+			floor, err = a.floor(p.in)
+			p.c.last = max(p.c.last, floor)
 		}
 		return err
 	})
 	return p, err
 }
 
-// add stores an item in its owner's place; what an error leaves unchanged is told by it not being fatal.
+// add stores an item in its owner's place.
 func (a *archive) add(w *writeTx, p *place, it *storage.Item) (id uint64, err error) {
 	id, lag := driver.NextID(it.At, p.c.last)
 	key := itemKey(id)
-	if err := w.put(p.items, key, encodeItem(key, it)); err != nil {
+	if err := w.append(p.items, key, encodeItem(key, it)); err != nil {
 		return 0, err
 	}
 	p.c.count, p.c.bytes = p.c.count+1, p.c.bytes+uint64(len(it.Data))
@@ -325,14 +314,14 @@ func (a *archive) add(w *writeTx, p *place, it *storage.Item) (id uint64, err er
 func (a *archive) index(w *writeTx, p *place) error {
 	var keys, recs [][]byte
 	err := guard(func() error {
-		cur := p.items.Cursor()
-		for k, rec := cur.Seek(itemKey(p.c.indexed + 1)); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
+		cur, k, rec, err := p.items.seek(itemKey(p.c.indexed+1), false)
+		for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 			if it, ok := decodeItem(k, rec); ok && len(it.with) > 0 {
 				key := withKey(string(it.with), it.id)
 				keys, recs = append(keys, key), append(recs, record(key, indexed(string(it.resource))))
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -351,8 +340,8 @@ func (a *archive) trim(w *writeTx, p *place, e *storage.Entry, newest uint64) er
 	var gone []uint64
 	err := guard(func() error {
 		count, size := p.c.count, p.c.bytes
-		cur := p.items.Cursor()
-		for k, rec := cur.Seek([]byte{'i'}); len(k) == 9 && k[0] == 'i'; k, rec = cur.Next() {
+		cur, k, rec, err := p.items.seek([]byte{'i'}, false)
+		for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 			id := binary.BigEndian.Uint64(k[1:])
 			if id == newest || len(gone) == driver.TrimMost || !driver.Over(e, count, size) {
 				return nil
@@ -362,7 +351,7 @@ func (a *archive) trim(w *writeTx, p *place, e *storage.Entry, newest uint64) er
 			}
 			gone = append(gone, id)
 		}
-		return nil
+		return err
 	})
 	if err == nil && len(gone) > 0 {
 		_, err = a.removeIDs(w, p.owner, gone)
@@ -373,27 +362,24 @@ func (a *archive) trim(w *writeTx, p *place, e *storage.Entry, newest uint64) er
 	return err
 }
 
-func (a *archive) putCounters(w *writeTx, in *bolt.Bucket, owner string, c counters) error {
+func (a *archive) putCounters(w *writeTx, in *tab, owner string, c counters) error {
 	key := ownerKey(owner, 'c')
 	return w.put(in, key, record(key, c.encode()))
 }
 
 // floor is the highest ID that was given to owners who are gone, so that IDs stay unique when one returns. A damaged one
 // counts as none: it matters only together with a clock that went back. It runs under guard.
-func (a *archive) floor(in *bolt.Bucket) uint64 {
-	p, ok := payload(keyFloor, in.Get(keyFloor))
-	if !ok || len(p) != 8 {
-		return 0
+func (a *archive) floor(in *tab) (uint64, error) {
+	p, err := in.get(keyFloor)
+	if errors.Is(err, storage.ErrCorrupt) || len(p) != 8 {
+		return 0, nil
 	}
-	return binary.BigEndian.Uint64(p)
+	return binary.BigEndian.Uint64(p), err
 }
 
-// removeIDs deletes an owner's items within a transaction and counts them. Its errors after a change are fatal ones.
+// removeIDs deletes an owner's items within a transaction and counts them.
 func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err error) {
-	in, items, err := a.open(w, owner)
-	if err != nil || items == nil {
-		return 0, err
-	}
+	in, items := a.open(w.tab, owner)
 	var (
 		c      counters
 		counts = true // whether the counters can be trusted
@@ -410,12 +396,12 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 			size         int
 		)
 		err := guard(func() error {
-			rec := items.Get(key)
+			rec, err := items.record(key)
 			found = rec != nil
 			var it rawItem
 			it, sound = decodeItem(key, rec)
-			with, size = string(it.with), len(it.data) // the record is about to go
-			return nil
+			with, size = string(it.with), len(it.data)
+			return err
 		})
 		if err == nil && found {
 			err = w.delete(items, key)
@@ -430,9 +416,6 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 			err = w.delete(items, withKey(with, id))
 		}
 		if err != nil {
-			if n > 0 {
-				err = mustChange(err)
-			}
 			return 0, err
 		}
 		if sound {
@@ -445,26 +428,26 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 	}
 	if !counts {
 		var now counters
-		if err := mustChange(guard(func() error { now = recount(items); return nil })); err != nil {
+		if err := guard(func() (err error) { now, err = recount(items); return err }); err != nil {
 			return 0, err
 		}
 		now.last, now.lag = max(c.last, now.last), max(c.lag, now.lag)
 		c = now
 	}
-	return n, mustChange(a.putCounters(w, in, owner, c))
+	return n, a.putCounters(w, in, owner, c)
 }
 
 // deleteIndex deletes what the index of With has of an item that no longer tells its With.
-func (w *writeTx) deleteIndex(items *bolt.Bucket, id uint64) error {
+func (w *writeTx) deleteIndex(items *tab, id uint64) error {
 	var key []byte
 	err := guard(func() error {
-		c := items.Cursor()
-		for k, _ := c.Seek([]byte{'w'}); k != nil; k, _ = c.Next() {
+		cur, k, _, err := items.seek([]byte{'w'}, false)
+		for ; err == nil && k != nil; k, _ = cur.next() {
 			if n := len(k) - 8; n >= 3 && binary.BigEndian.Uint64(k[n:]) == id {
 				key = bytes.Clone(k)
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil || key == nil {
 		return err
@@ -492,39 +475,39 @@ func (a *archive) Remove(ctx context.Context, owner string, ids ...string) error
 // Drop deletes everything of an owner; only the archive remembers how far its IDs went.
 func (a *archive) Drop(ctx context.Context, owner string) error {
 	return a.s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
-		in, items, err := a.open(w, owner)
-		if err != nil || in == nil {
-			return err
-		}
+		in, items := a.open(w.tab, owner)
 		var (
 			c     counters
-			known bool
+			some  bool
 			floor uint64
 		)
-		err = guard(func() error {
-			c, known, err = a.counters(in, owner)
+		err := guard(func() (err error) {
+			c, some, err = a.counters(in, owner)
 			if errors.Is(err, storage.ErrCorrupt) {
-				c, known, err = recount(items), true, nil
+				some = true
+				c, err = recount(items)
 			}
-			floor = a.floor(in)
+			if err == nil && !some {
+				some, err = items.any()
+			}
+			if err == nil {
+				floor, err = a.floor(in)
+			}
 			return err
 		})
-		if err != nil || !known && items == nil {
+		if err != nil || !some {
 			return err
 		}
 		if c.last > floor {
-			floor := binary.BigEndian.AppendUint64(nil, c.last)
-			if err := w.put(in, keyFloor, record(keyFloor, floor)); err != nil {
+			if err := w.put(in, keyFloor, record(keyFloor, binary.BigEndian.AppendUint64(nil, c.last))); err != nil {
 				return err
 			}
 		}
-		if err := mustChange(w.delete(in, ownerKey(owner, 'c'))); err != nil {
+		if err := w.delete(in, ownerKey(owner, 'c')); err != nil {
 			return err
 		}
-		if items == nil {
-			return nil
-		}
-		return change(func() error { return in.DeleteBucket(ownerKey(owner, 'o')) })
+		w.drop(items.id, items.in)
+		return nil
 	}})
 }
 
@@ -534,13 +517,10 @@ func (a *archive) Stat(ctx context.Context, owner string) (count int, size int64
 		return 0, 0, err
 	}
 	var c counters
-	err = a.s.view(func(tx *bolt.Tx) error {
-		in, items, err := a.open(tx, owner)
-		if err != nil || in == nil {
-			return err
-		}
+	err = a.s.view(func(v *snapshot) error {
+		in, items := a.open(v.tab, owner)
 		if c, _, err = a.counters(in, owner); errors.Is(err, storage.ErrCorrupt) {
-			c, err = recount(items), nil
+			c, err = recount(items)
 		}
 		return err
 	})

@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/internal/driver"
@@ -24,22 +23,20 @@ func (a *archive) Get(ctx context.Context, owner, id string) (it storage.Item, e
 		return it, storage.ErrNotFound
 	}
 	key := itemKey(n)
-	err = a.s.view(func(tx *bolt.Tx) error {
-		_, items, err := a.open(tx, owner)
-		if err != nil {
-			return err
-		}
-		if items == nil {
-			return storage.ErrNotFound
-		}
-		p, err := get(items, a.owner(owner), key)
+	err = a.s.view(func(v *snapshot) error {
+		_, items := a.open(v.tab, owner)
+		p, err := items.get(key)
 		if err != nil {
 			return err
 		}
 		if p == nil {
 			return storage.ErrNotFound
 		}
-		raw, ok := decodeItem(key, items.Get(key))
+		rec, err := items.record(key)
+		if err != nil {
+			return err
+		}
+		raw, ok := decodeItem(key, rec)
 		if !ok {
 			return damaged(a.owner(owner), key)
 		}
@@ -69,28 +66,22 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 		if q.Resource != "" && visited > storage.MaxVisited {
 			return storage.Page{}, storage.ErrLimit
 		}
-		err := a.s.view(func(tx *bolt.Tx) error {
-			in, items, err := a.open(tx, owner)
-			if err != nil {
-				return err
-			}
+		err := a.s.view(func(v *snapshot) (err error) {
+			in, items := a.open(v.tab, owner)
 			if out == nil {
-				if in != nil {
-					if c, _, err = a.counters(in, owner); err != nil {
-						c = recount(items)
-					}
+				if c, _, err = a.counters(in, owner); errors.Is(err, storage.ErrCorrupt) {
+					c, err = recount(items)
+				}
+				if err != nil {
+					return err
 				}
 				if r, err = driver.NewRange(q, c.lag); err != nil {
 					return err
 				}
 				out = driver.NewCollector(&r)
 			}
-			if items == nil {
-				done = true
-				return nil
-			}
-			done = a.walk(items, owner, c.indexed, &r, out, &damage)
-			return nil
+			done, err = a.walk(items, owner, c.indexed, &r, out, &damage)
+			return err
 		})
 		if err != nil {
 			return storage.Page{}, err
@@ -101,10 +92,10 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 
 // walk collects what the next scanPage entries hold, and moves the bound that it comes from; true ends the page. Up to the ID
 // indexed it finds a With by the index; the few items above are looked through.
-func (a *archive) walk(items *bolt.Bucket, owner string, indexed uint64, r *driver.Range, out *driver.Collector, damage *error) (done bool) {
+func (a *archive) walk(items *tab, owner string, indexed uint64, r *driver.Range, out *driver.Collector, damage *error) (done bool, err error) {
 	for left := scanPage; left > 0; {
 		if r.Lo > r.Hi {
-			return true
+			return true, nil
 		}
 		s := stretch{lo: r.Lo, hi: r.Hi}
 		if r.With != "" {
@@ -115,21 +106,24 @@ func (a *archive) walk(items *bolt.Bucket, owner string, indexed uint64, r *driv
 				s.hi, s.byIndex = min(s.hi, indexed), true
 			}
 		}
-		switch a.collect(items, owner, s, r, out, damage, &left) {
-		case full:
-			return true
-		case all:
+		got, err := a.collect(items, owner, s, r, out, damage, &left)
+		switch {
+		case err != nil:
+			return true, err
+		case got == full:
+			return true, nil
+		case got == all:
 			switch { // what is beyond
 			case r.Last && s.lo > r.Lo:
 				r.Hi = s.lo - 1
 			case !r.Last && s.hi < r.Hi:
 				r.Lo = s.hi + 1
 			default:
-				return true
+				return true, nil
 			}
 		}
 	}
-	return false
+	return false, nil
 }
 
 // stretch is a part of an archive that is read in one way.
@@ -147,7 +141,7 @@ const (
 )
 
 // collect reads a stretch in the direction of paging, left entries at most.
-func (a *archive) collect(items *bolt.Bucket, owner string, s stretch, r *driver.Range, out *driver.Collector, damage *error, left *int) progress {
+func (a *archive) collect(items *tab, owner string, s stretch, r *driver.Range, out *driver.Collector, damage *error, left *int) (progress, error) {
 	key := itemKey
 	var mark []byte
 	if s.byIndex {
@@ -156,89 +150,89 @@ func (a *archive) collect(items *bolt.Bucket, owner string, s stretch, r *driver
 			mark = indexed(r.Resource)
 		}
 	}
-	w := walker{c: items.Cursor(), prefix: key(0), back: r.Last}
-	w.prefix = w.prefix[:len(w.prefix)-8]
-	keep := func(err error) {
+	keep := func(key []byte) {
 		if *damage == nil {
-			*damage = err
+			*damage = damaged(a.owner(owner), key)
 		}
 	}
+	w := walker{t: items, prefix: key(0), back: r.Last, damage: keep}
+	w.prefix = w.prefix[:len(w.prefix)-8]
 	for ; *left > 0; *left-- {
-		var k, rec []byte
+		from := key(s.lo)
 		if r.Last {
-			k, rec = w.next(append(key(s.hi), 0)) // before the key's successor
-		} else {
-			k, rec = w.next(key(s.lo))
+			from = append(key(s.hi), 0) // before the key's successor
 		}
-		if k == nil {
-			return all
+		k, rec, err := w.next(from)
+		if err != nil || k == nil {
+			return all, err
 		}
 		id := binary.BigEndian.Uint64(k[len(w.prefix):])
 		if id < s.lo || id > s.hi {
-			return all
+			return all, nil
 		}
 		other := false // by the index, another's Resource
 		if s.byIndex {
 			p, ok := payload(k, rec)
 			if !ok {
-				keep(damaged(a.owner(owner), k))
+				keep(k)
 			}
 			if other = ok && mark != nil && len(p) == len(mark) && !bytes.Equal(p, mark); !other {
 				k = itemKey(id)
-				rec = items.Get(k)
+				if rec, err = items.record(k); err != nil {
+					return all, err
+				}
 			}
 		}
 		if !other {
 			switch it, ok := decodeItem(k, rec); {
 			case !ok:
-				keep(damaged(a.owner(owner), k))
+				keep(k)
 			case r.Fits(it.at, string(it.with), string(it.resource)):
 				if !out.Add(it.item()) {
-					return full
+					return full, nil
 				}
 			}
 		}
 		switch {
 		case r.Last && id == 0, !r.Last && id == math.MaxUint64:
-			return full
+			return full, nil
 		case r.Last:
 			s.hi, r.Hi = id-1, id-1
 		default:
 			s.lo, r.Lo = id+1, id+1
 		}
 	}
-	return some
+	return some, nil
 }
 
 // walker moves a cursor over the keys made of a prefix and an ID.
 type walker struct {
-	c      *bolt.Cursor
+	t      *tab
+	c      *cursor // nil: not begun
 	prefix []byte
 	back   bool
-	begun  bool
+	damage func(key []byte) // told of keys that are damaged, and may have been any
 }
 
 // next returns the next key; the first time the one at the place from, or the one before it when walking back.
-func (w *walker) next(from []byte) (k, v []byte) {
-	switch {
-	case !w.begun && w.back:
-		if k, _ = w.c.Seek(from); k == nil {
-			k, v = w.c.Last()
+func (w *walker) next(from []byte) (k, rec []byte, err error) {
+	for range scanPage { // a damaged file may have no end
+		if w.c == nil {
+			w.c, k, rec, err = w.t.seek(from, w.back)
 		} else {
-			k, v = w.c.Prev()
+			k, rec = w.c.next()
 		}
-	case !w.begun:
-		k, v = w.c.Seek(from)
-	case w.back:
-		k, v = w.c.Prev()
-	default:
-		k, v = w.c.Next()
+		switch {
+		case err != nil || k == nil:
+			return nil, nil, err
+		case len(k) == len(w.prefix)+8 && bytes.HasPrefix(k, w.prefix):
+			return k, rec, nil
+		case sound(k, rec):
+			return nil, nil, nil
+		}
+		w.damage(k)
 	}
-	w.begun = true
-	if len(k) != len(w.prefix)+8 || !bytes.HasPrefix(k, w.prefix) {
-		return nil, nil
-	}
-	return k, v
+	return nil, nil, nil
 }
 
 // expired is an owner's items that are to go.
@@ -264,9 +258,6 @@ func (a *archive) Expire(ctx context.Context, owner string, t time.Time) (n int,
 			for _, e := range batch {
 				m, err := a.removeIDs(w, e.owner, e.ids)
 				if err != nil {
-					if removed > 0 {
-						err = mustChange(err)
-					}
 					return err
 				}
 				removed += m
@@ -319,31 +310,34 @@ func (a *archive) Expire(ctx context.Context, owner string, t time.Time) (n int,
 
 // olderThan looks at up to scanPage items of an owner, from an ID on, and returns the ID to go on from, 0 at the end.
 func (a *archive) olderThan(e *expired, t time.Time, from uint64, damage *error) (next uint64, err error) {
-	err = a.s.view(func(tx *bolt.Tx) error {
-		in, items, err := a.open(tx, e.owner)
-		if err != nil || items == nil {
+	err = a.s.view(func(v *snapshot) error {
+		in, items := a.open(v.tab, e.owner)
+		c, _, err := a.counters(in, e.owner)
+		if errors.Is(err, storage.ErrCorrupt) {
+			c, err = recount(items)
+		}
+		if err != nil {
 			return err
 		}
-		c, _, err := a.counters(in, e.owner)
-		if err != nil {
-			c = recount(items)
-		}
 		last := driver.Later(t, c.lag)
-		w := walker{c: items.Cursor(), prefix: []byte{'i'}}
+		keep := func(key []byte) {
+			if *damage == nil {
+				*damage = damaged(a.owner(e.owner), key)
+			}
+		}
+		w := walker{t: items, prefix: []byte{'i'}, damage: keep}
 		id := uint64(0)
 		for range scanPage {
-			k, rec := w.next(itemKey(from))
-			if k == nil {
-				return nil
+			k, rec, err := w.next(itemKey(from))
+			if err != nil || k == nil {
+				return err
 			}
 			if id = binary.BigEndian.Uint64(k[1:]); id > last || id == math.MaxUint64 {
 				return nil
 			}
 			it, ok := decodeItem(k, rec)
 			if !ok {
-				if *damage == nil {
-					*damage = damaged(a.owner(e.owner), k)
-				}
+				keep(k)
 			} else if it.at.Before(t) {
 				e.ids = append(e.ids, id)
 			}
@@ -354,7 +348,7 @@ func (a *archive) olderThan(e *expired, t time.Time, from uint64, damage *error)
 	return next, err
 }
 
-// owners calls fn for each owner that has items, between read transactions.
+// owners calls fn for each owner that has counters, between read transactions.
 func (a *archive) owners(ctx context.Context, fn func(owner string) error) error {
 	var from []byte
 	for {
@@ -363,24 +357,18 @@ func (a *archive) owners(ctx context.Context, fn func(owner string) error) error
 		}
 		var names []string
 		end := false
-		err := a.s.view(func(tx *bolt.Tx) error {
-			in, err := open(tx, a.in)
-			if err != nil || in == nil {
-				end = true
-				return err
-			}
-			c := in.Cursor()
-			k, v := c.Seek(from)
+		err := a.s.view(func(v *snapshot) error {
+			c, k, _, err := v.tab(a.id, a.in).seek(from, false)
 			for range scanPage {
-				if k == nil {
+				if err != nil || k == nil {
 					end = true
-					return nil
+					return err
 				}
-				if v == nil && len(k) >= 2 { // a bucket, hence an owner's items
-					names = append(names, string(k[:len(k)-2]))
+				if name, ok := bytes.CutSuffix(k, ownerKey("", 'c')); ok {
+					names = append(names, string(name))
 				}
 				from = append(append(from[:0], k...), 0)
-				k, v = c.Next()
+				k, _ = c.next()
 			}
 			return nil
 		})

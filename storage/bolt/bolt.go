@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +39,8 @@ type Options struct {
 	MaxSize         int           // bytes of the file beyond which writes are ErrFull; 0: the disk's
 	CheckBudget     time.Duration // how long Open may check the file; 0: 10 s after a crash, else 1 s; negative: no check
 
-	noSync bool // for tests of what does not depend on it
+	noSync    bool // for tests of what does not depend on it
+	layerSize int  // for tests: 0: layerSize
 }
 
 // Store is an open file.
@@ -48,6 +51,25 @@ type Store struct {
 	file *os.File // bolt's, to read pages from
 	lock *os.File
 	w    writer
+
+	pageSize int
+	maxSize  int64        // Options.MaxSize
+	high     atomic.Int64 // bytes of the file that are in use, or were; with maxSize only
+	wedged   atomic.Bool  // bolt panicked while it wrote, perhaps with its locks held
+
+	mu     sync.RWMutex // whoever reads layers holds it; the writer's goroutine, which alone changes them, while it does so
+	active *layer
+	frozen *layer // nil: none
+	closed bool
+
+	// The writer's alone.
+	journal   journal
+	layerSize int
+	limit     int64     // of bytes in a layer, as room is now
+	since     time.Time // the active layer has something since about then; zero: not known
+	applied   chan error
+	applying  bool
+	tried     time.Time // when a checkpoint last failed
 
 	closing  sync.Once
 	closeErr error
@@ -71,37 +93,56 @@ func (s *Store) DeleteBucket(ctx context.Context, path ...string) error {
 	}
 	prefix := pathName(path)
 	return s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
-		var (
-			data  *bolt.Bucket
-			names [][]byte
-		)
-		err := guard(func() (err error) {
-			if data, err = open(w, [][]byte{rootData}); err != nil || data == nil {
-				return err
-			}
-			c := data.Cursor()
-			for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-				names = append(names, bytes.Clone(k))
-			}
-			return nil
-		})
+		names, err := w.names(prefix)
 		if err != nil {
 			return err
 		}
 		for _, n := range names {
-			w.dirty = true
-			if err := change(func() error { return data.DeleteBucket(n) }); err != nil {
-				return err
-			}
+			in := [][]byte{rootData, []byte(n)}
+			w.drop(tableID(in), in)
 		}
 		return nil
 	}})
 }
 
+// names returns the KVs and archives whose names begin so.
+func (v *snapshot) names(prefix []byte) ([]string, error) {
+	seen := map[string]bool{}
+	err := guard(func() error {
+		tx, err := v.file()
+		if err != nil {
+			return err
+		}
+		data, err := open(tx, [][]byte{rootData})
+		if err != nil || data == nil {
+			return err
+		}
+		c := data.Cursor()
+		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			seen[string(k)] = true
+		}
+		return nil
+	})
+	for _, l := range v.layers {
+		if l == nil {
+			continue
+		}
+		for _, t := range l.tables {
+			if bytes.HasPrefix(t.in[1], prefix) {
+				seen[string(t.in[1])] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(seen)), err
+}
+
 // Backup writes a copy of one committed state, which Open takes as a store that was not closed. While w takes its time,
 // the file grows by all that is written meanwhile.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
-	return s.view(func(tx *bolt.Tx) error {
+	if err := s.flushed(ctx); err != nil {
+		return err
+	}
+	return s.viewFile(func(tx *bolt.Tx) error {
 		if _, err := tx.WriteTo(&ctxWriter{ctx, w}); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -110,6 +151,11 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 		}
 		return nil
 	})
+}
+
+// viewFile runs fn, which must not call callers' functions, on a state of the file: what is in the layers alone it does not see.
+func (s *Store) viewFile(fn func(tx *bolt.Tx) error) error {
+	return readError(guard(func() error { return s.db.View(fn) }))
 }
 
 type ctxWriter struct {
@@ -137,13 +183,24 @@ func (s *Store) close() error {
 	w.mu.Unlock()
 	w.notify()
 	<-w.ended
-	var err error
-	if w.broken.Load() == nil {
-		err = s.update(func(w *writeTx) error { return putMeta(w, keyState, stateClean) })
-		if errors.Is(err, storage.ErrFull) {
-			err = nil // only the next start's check takes longer
-		}
+	s.flushAsked()
+	err := s.flush()
+	if err == nil {
+		err = s.update(func(w *fileTx) error { return putMeta(w, keyState, stateClean) })
 	}
+	if s.applying { // of a store that is broken
+		s.settle(<-s.applied)
+	}
+	s.journal.close(err == nil)
+	switch {
+	case errors.Is(err, storage.ErrFull):
+		err = nil // the next start's check takes longer, and what is not in the file is in the journal
+	case w.broken.Load() != nil:
+		err = nil // that was said long ago
+	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	if cerr := s.closeFile(); err == nil {
 		err = cerr
 	}
@@ -155,7 +212,7 @@ func (s *Store) closeFile() error {
 	done := make(chan error, 1)
 	go func() { done <- guard(s.db.Close) }()
 	var timeout <-chan time.Time
-	if s.w.wedged {
+	if s.wedged.Load() {
 		timeout = time.After(2 * time.Second)
 	}
 	var err error

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -19,14 +20,23 @@ func openAt(t testing.TB, path string, o Options) *Store {
 	return s
 }
 
+// TestSuite runs with what is written lying in layers, in the file, and in both; and with stores that were closed well or not.
 func TestSuite(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) storage.Store {
-		return openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{noSync: true})
-	}, func(t *testing.T, s storage.Store) storage.Store {
-		path := s.(*Store).path
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path, Options{noSync: true})
-	})
+	for _, c := range []struct {
+		size  int
+		crash bool
+	}{{layerSize, false}, {layerSize, true}, {1, false}, {2000, true}} {
+		t.Run(fmt.Sprintf("layers of %d, crash %v", c.size, c.crash), func(t *testing.T) {
+			o := Options{noSync: true, layerSize: c.size}
+			storagetest.Run(t, func(t *testing.T) storage.Store {
+				return openAt(t, filepath.Join(t.TempDir(), "x.db"), o)
+			}, func(t *testing.T, s storage.Store) storage.Store {
+				if c.crash {
+					s.(*Store).w.broken.Store(&errNoMark)
+				}
+				check(t, s.Close())
+				return openAt(t, s.(*Store).path, o)
+			})
+		})
+	}
 }

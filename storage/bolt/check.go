@@ -399,7 +399,10 @@ func (c *checker) lookup(b, key []byte) []byte {
 
 // Verify reads one committed state as a whole. The pages that it would reuse meanwhile, the writer takes anew.
 func (s *Store) Verify(ctx context.Context) error {
-	return s.view(func(tx *bolt.Tx) error {
+	if err := s.flushed(ctx); err != nil && !errors.Is(err, storage.ErrFull) && !errors.Is(err, storage.ErrReadOnly) {
+		return err
+	}
+	return s.viewFile(func(tx *bolt.Tx) error {
 		root := tx.Cursor().Bucket()
 		c := &checker{
 			r:        s.file,

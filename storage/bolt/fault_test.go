@@ -123,45 +123,63 @@ func TestNoSpaceAtAll(t *testing.T) {
 	check(t, os.Remove(filepath.Join(dir, "other")))
 }
 
-// TestWriteFails takes the file away from under bolt, so that a write fails as it does on a broken disk.
+// TestWriteFails takes the files away from under the store, so that a write fails as it does on a broken disk: the journal, at
+// once, and the database, with the next checkpoint.
 func TestWriteFails(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.db")
-	var log bytes.Buffer
-	s := openAt(t, path, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	fill(t, s)
-	b := s.Bucket("modules", "a.test", "roster")
-	s.file.Close()
-	for range 3 {
-		_, aerr := b.Archive("ar").Append(t.Context(), "alice", storage.Item{})
-		for i, err := range []error{aerr,
-			b.KV("kv").Put(t.Context(), []byte("lost"), nil),
-			b.KV("kv").Delete(t.Context(), []byte("k1")),
-			b.Update(t.Context(), func(tx storage.Tx) error { return tx.KV("kv").Put([]byte("lost"), nil) }),
-			s.DeleteBucket(t.Context(), "modules"),
-		} {
-			if !errors.Is(err, storage.ErrReadOnly) || !errors.Is(err, os.ErrClosed) || !strings.Contains(err.Error(), path) {
-				t.Errorf("write %d: %v", i, err)
+	for name, take := range map[string]func(s *Store, kv storage.KV){
+		"journal": func(s *Store, _ storage.KV) { (*s.journal.file(s.journal.number)).Close() },
+		"database": func(s *Store, kv storage.KV) {
+			s.file.Close()
+			check(t, kv.Put(t.Context(), []byte("acknowledged"), nil))
+			if err := s.flushed(t.Context()); !errors.Is(err, storage.ErrReadOnly) {
+				t.Errorf("flush: %v", err)
 			}
-		}
-		v, err := b.KV("kv").Get(t.Context(), []byte("k1"))
-		if err != nil || string(v) != "v1" {
-			t.Errorf("reading: %q, %v", v, err)
-		}
-		p, err := b.Archive("ar").Page(t.Context(), "alice", storage.Query{})
-		if err != nil || len(p.Items) != 20 {
-			t.Errorf("reading: %d items, %v", len(p.Items), err)
-		}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.db")
+			var log bytes.Buffer
+			s := openAt(t, path, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			fill(t, s)
+			b := s.Bucket("modules", "a.test", "roster")
+			take(s, b.KV("kv"))
+			for range 3 {
+				_, aerr := b.Archive("ar").Append(t.Context(), "alice", storage.Item{})
+				for i, err := range []error{aerr,
+					b.KV("kv").Put(t.Context(), []byte("lost"), nil),
+					b.KV("kv").Delete(t.Context(), []byte("k1")),
+					b.Update(t.Context(), func(tx storage.Tx) error { return tx.KV("kv").Put([]byte("lost"), nil) }),
+					s.DeleteBucket(t.Context(), "modules"),
+				} {
+					if !errors.Is(err, storage.ErrReadOnly) || !errors.Is(err, os.ErrClosed) || !strings.Contains(err.Error(), path) {
+						t.Errorf("write %d: %v", i, err)
+					}
+				}
+				v, err := b.KV("kv").Get(t.Context(), []byte("k1"))
+				if err != nil || string(v) != "v1" {
+					t.Errorf("reading: %q, %v", v, err)
+				}
+				p, err := b.Archive("ar").Page(t.Context(), "alice", storage.Query{})
+				if err != nil || len(p.Items) != 20 {
+					t.Errorf("reading: %d items, %v", len(p.Items), err)
+				}
+			}
+			if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "restart") {
+				t.Errorf("logged %q", log.String())
+			}
+			s.Close() // the file that is gone can not be closed again
+			r := openAt(t, path, Options{})
+			kv := r.Bucket("modules", "a.test", "roster").KV("kv")
+			if _, err := kv.Get(t.Context(), []byte("lost")); err != storage.ErrNotFound {
+				t.Errorf("what was refused: %v", err)
+			}
+			if _, err := kv.Get(t.Context(), []byte("acknowledged")); (err == nil) != (name == "database") {
+				t.Errorf("what was acknowledged: %v", err)
+			}
+			fill(t, r)
+			check(t, r.Verify(t.Context()))
+		})
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "restart") {
-		t.Errorf("logged %q", log.String())
-	}
-	s.Close() // bolt has no file to close any more
-	r := openAt(t, path, Options{})
-	if _, err := r.Bucket("modules", "a.test", "roster").KV("kv").Get(t.Context(), []byte("lost")); err != storage.ErrNotFound {
-		t.Errorf("what was refused: %v", err)
-	}
-	fill(t, r)
-	check(t, r.Verify(t.Context()))
 }
 
 func TestGuard(t *testing.T) {
@@ -191,6 +209,7 @@ func TestCutWhileOpen(t *testing.T) {
 	for i := range 50 {
 		check(t, kv.Put(t.Context(), fmt.Appendf(nil, "%d", i), make([]byte, 3000)))
 	}
+	check(t, s.flushed(t.Context()))
 	check(t, os.Truncate(path, 3*4096))
 	for i := range 50 {
 		v, err := kv.Get(t.Context(), fmt.Appendf(nil, "%d", i))

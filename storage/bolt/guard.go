@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 
-	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/xmppd/xmppd/storage"
@@ -25,11 +24,6 @@ func guard(fn func() error) (err error) {
 		}
 	}()
 	return fn()
-}
-
-// view runs fn, which must not call callers' functions, in a read transaction.
-func (s *Store) view(fn func(tx *bolt.Tx) error) error {
-	return readError(guard(func() error { return s.db.View(fn) }))
 }
 
 func readError(err error) error {
@@ -52,6 +46,14 @@ func change(fn func() error) error {
 		err = &fatalError{err}
 	}
 	return err
+}
+
+// mustChange makes an error fatal where earlier changes of the same transaction have been made.
+func mustChange(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fatalError{err}
 }
 
 // noSpace says whether a commit failed for want of space before anything was synced, so that the state on disk is the

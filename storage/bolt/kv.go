@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -24,7 +25,8 @@ type bucket struct {
 }
 
 func (b *bucket) KV(name string) storage.KV {
-	return &kv{b.s, name, b, steps(b.path, kindKV, name)}
+	in := steps(b.path, kindKV, name)
+	return &kv{b.s, name, b, in, tableID(in)}
 }
 
 // Update runs fn over a layer of pending writes, and writes them when it succeeded.
@@ -43,7 +45,7 @@ func (b *bucket) Start(ctx context.Context, fn func(tx storage.Tx) error) (outco
 
 func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 	return &op{run: func(w *writeTx) error {
-		base := &base{tx: w.Tx, path: b.path}
+		base := &base{v: &w.snapshot, tab: w.tab, path: b.path}
 		tx := driver.NewTx(base, true)
 		defer tx.End()
 		if err := fn(tx); err != nil {
@@ -55,27 +57,18 @@ func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 			}
 		}
 		var (
-			last    string
-			in      *bolt.Bucket
-			changed bool
+			last string
+			t    *tab
 		)
-		return tx.Each(func(name string, key, value []byte) (err error) {
-			defer func() {
-				if err != nil && changed {
-					err = mustChange(err)
-				}
-				changed = true
-			}()
-			if in == nil || name != last {
-				if in, err = w.ensure(w, steps(b.path, kindKV, name)...); err != nil {
-					return err
-				}
-				last = name
+		return tx.Each(func(name string, key, value []byte) error {
+			if t == nil || name != last {
+				in := steps(b.path, kindKV, name)
+				t, last = w.tab(tableID(in), in), name
 			}
 			if value == nil {
-				return w.delete(in, key)
+				return w.delete(t, key)
 			}
-			return w.put(in, key, record(key, value))
+			return w.put(t, key, record(key, value))
 		})
 	}}
 }
@@ -100,78 +93,53 @@ func taken(tx *driver.Tx) int {
 	return puts
 }
 
-// mustChange makes an error fatal where earlier changes of the same op have been made.
-func mustChange(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fatalError{err}
-}
-
 func (b *bucket) View(ctx context.Context, fn func(tx storage.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var btx *bolt.Tx
-	if err := guard(func() (err error) { btx, err = b.s.db.Begin(false); return err }); err != nil {
-		return readError(err)
+	b.s.mu.RLock()
+	defer b.s.mu.RUnlock()
+	if b.s.closed {
+		return storage.ErrClosed
 	}
-	defer btx.Rollback()
+	v := b.s.snapshot()
+	defer v.end()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // fn reads the mapping
-	tx := driver.NewTx(&base{tx: btx, path: b.path}, false)
+	tx := driver.NewTx(&base{v: &v, tab: v.tab, path: b.path}, false)
 	defer tx.End()
 	return fn(tx)
 }
 
-// base reads KVs of a bucket within one bolt transaction.
+// base reads KVs of a bucket within one snapshot.
 type base struct {
-	tx   *bolt.Tx
+	v    *snapshot
+	tab  func(id string, in [][]byte) *tab
 	path []string
-	kvs  map[string]*baseKV
+	kvs  map[string]*tab
 }
 
-type baseKV struct {
-	b  *bolt.Bucket // nil: there is none
-	in [][]byte
-}
-
-func (b *base) kv(name string) (*baseKV, error) {
-	kv := b.kvs[name]
-	if kv != nil {
-		return kv, nil
+func (b *base) kv(name string) *tab {
+	t := b.kvs[name]
+	if t == nil {
+		in := steps(b.path, kindKV, name)
+		t = b.tab(tableID(in), in)
+		if b.kvs == nil {
+			b.kvs = make(map[string]*tab)
+		}
+		b.kvs[name] = t
 	}
-	kv = &baseKV{in: steps(b.path, kindKV, name)}
-	if err := guard(func() (err error) { kv.b, err = open(b.tx, kv.in); return err }); err != nil {
-		return nil, err
-	}
-	if b.kvs == nil {
-		b.kvs = make(map[string]*baseKV)
-	}
-	b.kvs[name] = kv
-	return kv, nil
+	return t
 }
 
 func (b *base) CheckName(kv string) error { return driver.CheckPath(b.path, kv) }
 
 func (b *base) Get(name string, key []byte) (v []byte, err error) {
-	kv, err := b.kv(name)
-	if err != nil || kv.b == nil {
-		return nil, err
-	}
-	err = guard(func() (err error) { v, err = get(kv.b, kv.in, key); return err })
+	t := b.kv(name)
+	err = guard(func() (err error) { v, err = t.get(key); return err })
 	return v, err
 }
 
-func (b *base) Cursor(name string) driver.Cursor {
-	kv, err := b.kv(name)
-	if err != nil {
-		return brokenCursor{err}
-	}
-	if kv.b == nil {
-		return nil
-	}
-	return &cursor{c: kv.b.Cursor(), in: kv.in}
-}
+func (b *base) Cursor(name string) driver.Cursor { return &kvCursor{t: b.kv(name)} }
 
 // get reads a key; nil without error where there is none. It runs under guard.
 func get(bk *bolt.Bucket, in [][]byte, key []byte) ([]byte, error) {
@@ -208,40 +176,48 @@ func sound(k, rec []byte) bool {
 	return ok
 }
 
-// cursor walks a KV and unwraps its values.
-type cursor struct {
-	c  *bolt.Cursor
-	in [][]byte
+// kvCursor walks a KV and unwraps its values.
+type kvCursor struct {
+	t *tab
+	c *cursor
 }
 
-func (c *cursor) Seek(key []byte) (k, v []byte, err error) {
-	return c.step(func() (k, v []byte) { return c.c.Seek(key) })
+func (c *kvCursor) Seek(key []byte) (k, v []byte, err error) {
+	return c.step(func() (k, rec []byte, err error) {
+		c.c, k, rec, err = c.t.seek(key, false)
+		return k, rec, err
+	})
 }
 
-func (c *cursor) Next() (k, v []byte, err error) { return c.step(c.c.Next) }
+func (c *kvCursor) Next() (k, v []byte, err error) {
+	return c.step(func() (k, rec []byte, err error) {
+		k, rec = c.c.next()
+		return k, rec, nil
+	})
+}
 
-func (c *cursor) step(move func() (k, v []byte)) (k, v []byte, err error) {
+func (c *kvCursor) step(move func() (k, rec []byte, err error)) (k, v []byte, err error) {
 	var sound bool
 	err = guard(func() error {
-		var rec []byte
-		if k, rec = move(); k != nil {
+		var (
+			rec []byte
+			err error
+		)
+		if k, rec, err = move(); err == nil && k != nil {
 			v, sound = payload(k, rec)
 		}
-		return nil
+		return err
 	})
 	switch {
+	case errors.Is(err, storage.ErrCorrupt):
+		return nil, nil, fmt.Errorf("%w: bucket %s", err, pathText(c.t.in))
 	case err != nil:
-		return nil, nil, fmt.Errorf("%w: bucket %s", err, pathText(c.in))
+		return nil, nil, err
 	case k != nil && !sound:
-		return k, nil, damaged(c.in, k)
+		return k, nil, damaged(c.t.in, k)
 	}
 	return k, v, nil
 }
-
-type brokenCursor struct{ err error }
-
-func (c brokenCursor) Seek([]byte) (k, v []byte, err error) { return nil, nil, c.err }
-func (c brokenCursor) Next() (k, v []byte, err error)       { return nil, nil, c.err }
 
 // kv is a KV outside of transactions.
 type kv struct {
@@ -249,6 +225,7 @@ type kv struct {
 	name string
 	b    *bucket
 	in   [][]byte
+	id   string
 }
 
 func (k *kv) Get(ctx context.Context, key []byte) (v []byte, err error) {
@@ -258,12 +235,8 @@ func (k *kv) Get(ctx context.Context, key []byte) (v []byte, err error) {
 	if err := driver.CheckKey(key); err != nil {
 		return nil, err
 	}
-	err = k.s.view(func(tx *bolt.Tx) error {
-		b, err := open(tx, k.in)
-		if err != nil || b == nil {
-			return err
-		}
-		p, err := get(b, k.in, key)
+	err = k.s.view(func(sn *snapshot) error {
+		p, err := sn.tab(k.id, k.in).get(key)
 		if p != nil {
 			v = append(make([]byte, 0, len(p)), p...)
 		}
@@ -288,11 +261,7 @@ func (k *kv) Put(ctx context.Context, key, value []byte) error {
 		if !w.fits(len(key) + len(rec)) {
 			return k.s.errTight()
 		}
-		b, err := w.ensure(w, k.in...)
-		if err != nil {
-			return err
-		}
-		return w.put(b, key, rec)
+		return w.put(w.tab(k.id, k.in), key, rec)
 	}})
 }
 
@@ -302,12 +271,7 @@ func (k *kv) Delete(ctx context.Context, key []byte) error {
 	}
 	key = bytes.Clone(key)
 	return k.s.do(ctx, &op{frees: true, run: func(w *writeTx) error {
-		var b *bolt.Bucket
-		err := guard(func() (err error) { b, err = open(w, k.in); return err })
-		if err != nil || b == nil {
-			return err
-		}
-		return w.delete(b, key)
+		return w.delete(w.tab(k.id, k.in), key)
 	}})
 }
 

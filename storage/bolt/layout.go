@@ -9,11 +9,11 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
-// The layout of the file, format 1. Every value is a record (record.go); every bolt bucket bears its mark. Paths are
+// The layout of the file, format 2. Every value is a record (record.go); every bolt bucket bears its mark. Paths are
 // written into one name instead of nesting a bolt bucket for each element, since every level would cost every commit a
 // page and every read a look-up.
 //
-//	"meta"                "format": number, "state": "open" or "clean"
+//	"meta"                "format": number, "state": "open" or "clean", "journal": salt and number of the last one moved here
 //	"data"
 //	  path 'k' name       a KV: key → value
 //	  path 'a' name       an archive:
@@ -58,6 +58,14 @@ func steps(path []string, kind byte, name string) [][]byte {
 	return [][]byte{rootData, append(append(pathName(path), kind), name...)}
 }
 
+// isArchive tells what lies below a path's name.
+func isArchive(name []byte) bool {
+	if i := bytes.LastIndex(name, []byte{0, 1}); i >= 0 {
+		name = name[i+2:]
+	}
+	return len(name) > 0 && name[0] == kindArchive
+}
+
 type parent interface {
 	Bucket(name []byte) *bolt.Bucket
 	CreateBucket(name []byte) (*bolt.Bucket, error)
@@ -73,28 +81,6 @@ func open(p parent, names [][]byte) (*bolt.Bucket, error) {
 		}
 		if b.Sequence() != bucketMark(n) {
 			return nil, fmt.Errorf("%w: bucket %s is not what its name says", storage.ErrCorrupt, pathText(names))
-		}
-		p = b
-	}
-	return b, nil
-}
-
-// ensure finds or makes a nested bucket.
-func (w *writeTx) ensure(p parent, names ...[]byte) (b *bolt.Bucket, err error) {
-	for i := range names {
-		n := names[i : i+1]
-		err = guard(func() (err error) { b, err = open(p, n); return err })
-		if err == nil && b == nil {
-			w.dirty = true
-			err = change(func() error {
-				if b, err = p.CreateBucket(n[0]); err != nil {
-					return err
-				}
-				return b.SetSequence(bucketMark(n[0]))
-			})
-		}
-		if err != nil {
-			return nil, err
 		}
 		p = b
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,10 +28,11 @@ var ErrFormat = errors.New("not a database that can be opened")
 // format is the number of the layout, and how to bring older ones to it: steps[n] leads from n to n+1.
 type format struct {
 	number int
-	steps  map[int]func(w *writeTx) error
+	steps  map[int]func(w *fileTx) error
 }
 
-var current = format{number: 1}
+// Format 2 may have a journal beside it, which who knows of none would leave out.
+var current = format{number: 2, steps: map[int]func(w *fileTx) error{1: func(*fileTx) error { return nil }}}
 
 var (
 	stateOpen  = []byte("open")
@@ -38,7 +40,7 @@ var (
 )
 
 // Open opens a file, or makes one with mode 0600. The directory must exist. Beside the file it keeps FILE.lock, with the
-// number of the process that has the file open.
+// number of the process that has the file open, and until Close FILE.journal1 and FILE.journal2 (see journal.go).
 func Open(path string, o Options) (storage.Store, error) {
 	s, err := openFormat(path, o, current)
 	if err != nil {
@@ -64,14 +66,18 @@ func openFormat(path string, o Options, f format) (*Store, error) {
 		return nil, err
 	}
 	s.lock = lock
-	s.w.wake = make(chan struct{}, 1)
-	s.w.ended = make(chan struct{})
 	go s.write()
 	return s, nil
 }
 
 func openLocked(path string, o Options, f format) (*Store, error) {
+	journals, err := readJournals(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; it was left as it is: put a backup in the place of the database, and move both its journals away (doc/operating.md)", err)
+	}
 	switch _, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist) && len(journals) > 0:
+		return nil, fmt.Errorf("storage: %s is missing, and its journal is there: %w", path, errStray)
 	case errors.Is(err, os.ErrNotExist):
 		if err := create(path, f); err != nil {
 			return nil, fmt.Errorf("storage: %s could not be made: %w", path, err)
@@ -86,15 +92,36 @@ func openLocked(path string, o Options, f format) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, log: o.Log}
+	s := newStore(path, o)
 	if s.db, s.file, err = openBolt(path, o); err != nil {
 		return nil, err
 	}
-	if err = s.begin(f, clean); err != nil {
+	s.pageSize = s.db.Info().PageSize // while nobody writes
+	if err = s.recover(journals); err == nil {
+		err = s.begin(f, clean)
+	}
+	if err == nil {
+		if err = s.flush(); errors.Is(err, storage.ErrFull) {
+			err = nil
+		}
+	}
+	if err != nil {
+		s.journal.close(false)
 		s.closeFile()
 		return nil, err
 	}
 	return s, nil
+}
+
+func newStore(path string, o Options) *Store {
+	s := &Store{path: path, log: o.Log, maxSize: int64(o.MaxSize), layerSize: o.layerSize, active: newLayer(), applied: make(chan error, 1)}
+	if s.layerSize == 0 {
+		s.layerSize = layerSize
+	}
+	s.journal = journal{path: path, noSync: o.noSync}
+	s.w.wake = make(chan struct{}, 1)
+	s.w.ended = make(chan struct{})
+	return s
 }
 
 // checkClosed looks at the file before bolt maps it: bolt trusts its pages, so that a damaged file could make it loop or
@@ -186,10 +213,11 @@ func create(path string, f format) error {
 		return err
 	}
 	defer os.Remove(tmp)
-	s := &Store{path: tmp, log: slog.New(slog.DiscardHandler), db: db, file: file}
+	s := newStore(tmp, Options{Log: slog.New(slog.DiscardHandler)})
+	s.db, s.file = db, file
 	err = file.Chmod(0o600) // whatever the umask took
 	if err == nil {
-		err = s.update(func(w *writeTx) error {
+		err = s.update(func(w *fileTx) error {
 			if err := putMeta(w, keyFormat, formatText(f.number)); err != nil {
 				return err
 			}
@@ -210,7 +238,7 @@ func create(path string, f format) error {
 
 // begin checks the format, migrates an older one, and marks the file as open, in one transaction.
 func (s *Store) begin(f format, clean bool) error {
-	return s.update(func(w *writeTx) error {
+	return s.update(func(w *fileTx) error {
 		number, err := readFormat(w)
 		if err != nil {
 			return fmt.Errorf("storage: %s: %w", s.path, err)
@@ -234,6 +262,12 @@ func (s *Store) begin(f format, clean bool) error {
 				return err
 			}
 		}
+		if s.journal.number == 0 { // no journal that was written before is one of this file as it is from now on
+			s.journal.salt = rand.Uint64()
+			if err := putMeta(w, keyJournal, journalMark(s.journal.salt, 0)); err != nil {
+				return err
+			}
+		}
 		if !clean && number == f.number {
 			return nil // marked already
 		}
@@ -241,7 +275,7 @@ func (s *Store) begin(f format, clean bool) error {
 	})
 }
 
-func putMeta(w *writeTx, key, value []byte) error {
+func putMeta(w *fileTx, key, value []byte) error {
 	b, err := w.ensure(w, rootMeta)
 	if err != nil {
 		return err
@@ -251,7 +285,7 @@ func putMeta(w *writeTx, key, value []byte) error {
 
 func formatText(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 
-func readFormat(w *writeTx) (n int, err error) {
+func readFormat(w *fileTx) (n int, err error) {
 	err = guard(func() error {
 		b, err := open(w, [][]byte{rootMeta})
 		if err != nil {

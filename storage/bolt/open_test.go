@@ -286,8 +286,8 @@ func TestGolden(t *testing.T) {
 func TestFormat(t *testing.T) {
 	path := made(t)
 	whole := read(t, path)
-	step := func(from string) func(w *writeTx) error {
-		return func(w *writeTx) error {
+	step := func(from string) func(w *fileTx) error {
+		return func(w *fileTx) error {
 			b, err := w.ensure(w, steps([]string{"x"}, kindKV, "steps")...)
 			if err != nil {
 				return err
@@ -295,32 +295,32 @@ func TestFormat(t *testing.T) {
 			return w.put(b, []byte(from), record([]byte(from), []byte("done")))
 		}
 	}
-	older := format{number: 3, steps: map[int]func(*writeTx) error{1: step("1"), 2: step("2")}}
+	older := format{number: 4, steps: map[int]func(*fileTx) error{2: step("2"), 3: step("3")}}
 	s, err := openFormat(path, Options{}, older)
 	check(t, err)
-	for _, k := range []string{"1", "2"} {
+	for _, k := range []string{"2", "3"} {
 		_, err := s.Bucket("x").KV("steps").Get(t.Context(), []byte(k))
 		check(t, err)
 	}
 	check(t, s.Verify(t.Context()))
 	check(t, s.Close())
-	refused(t, path, ErrFormat, "format 3", "up to 1", "newer version")
+	refused(t, path, ErrFormat, "format 4", "up to 2", "newer version")
 
 	// A migration that fails changes nothing, whichever step it is.
 	check(t, os.WriteFile(path, whole, 0o600))
 	mine := errors.New("mine")
 	for _, failing := range []format{
-		{number: 2, steps: map[int]func(*writeTx) error{1: func(w *writeTx) error { return mine }}},
-		{number: 3, steps: map[int]func(*writeTx) error{1: step("1"), 2: func(w *writeTx) error { return mine }}},
-		{number: 3, steps: map[int]func(*writeTx) error{1: step("1"), 2: func(w *writeTx) error { panic("mine") }}},
-		{number: 3, steps: map[int]func(*writeTx) error{2: step("2")}},
+		{number: 3, steps: map[int]func(*fileTx) error{2: func(w *fileTx) error { return mine }}},
+		{number: 4, steps: map[int]func(*fileTx) error{2: step("2"), 3: func(w *fileTx) error { return mine }}},
+		{number: 4, steps: map[int]func(*fileTx) error{2: step("2"), 3: func(w *fileTx) error { panic("mine") }}},
+		{number: 4, steps: map[int]func(*fileTx) error{3: step("3")}},
 	} {
 		if s, err := openFormat(path, Options{}, failing); err == nil {
 			s.Close()
 			t.Fatal("opened")
 		}
 		s := openAt(t, path, Options{})
-		_, err := s.Bucket("x").KV("steps").Get(t.Context(), []byte("1"))
+		_, err := s.Bucket("x").KV("steps").Get(t.Context(), []byte("2"))
 		if !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("after a migration that failed: %v", err)
 		}

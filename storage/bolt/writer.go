@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
-
-	bolt "go.etcd.io/bbolt"
+	"time"
 
 	"github.com/xmppd/xmppd/storage"
 )
@@ -20,11 +20,11 @@ const (
 	groupBytes = 1 << 20
 )
 
-// op is one write. run reads first and then changes pages; it fails before the first change or with a fatalError.
+// op is one write. What it changed before it fails is taken back.
 type op struct {
 	run   func(w *writeTx) error
 	frees bool // it only deletes: tried again, alone, when its group did not fit on the disk
-	alone bool // it was
+	alone bool // it was tried alone
 	state atomic.Int32
 	err   error
 	done  chan struct{}
@@ -36,29 +36,96 @@ const (
 	opWithdrawn
 )
 
-// writeTx is the transaction of a group.
+// writeTx is the transaction of a group: what it changes is a layer of its own, above those that are committed.
 type writeTx struct {
-	*bolt.Tx
-	dirty bool
-	bytes int
+	snapshot
+	changes
+	tabs  map[string]*tab
 	spare int64 // bytes that may be written by what gives no room back
+}
+
+func (s *Store) newWriteTx() *writeTx {
+	w := &writeTx{tabs: map[string]*tab{}, spare: s.spare()}
+	s.limit = min(int64(s.layerSize), w.spare/layerPart)
+	w.layer, w.log = newLayer(), make([]byte, groupHead, 4<<10)
+	w.snapshot = snapshot{s: s, layers: [3]*layer{w.layer, s.active, s.frozen}}
+	return w
+}
+
+// tab is the snapshot's, once for each bucket.
+func (w *writeTx) tab(id string, in [][]byte) *tab {
+	t := w.tabs[id]
+	if t == nil {
+		t = w.snapshot.tab(id, in)
+		w.tabs[id] = t
+	}
+	return t
+}
+
+// put writes a record, which must not change from then on. What can not be read where it goes in the file could not be changed
+// there by a checkpoint: so that is tried first, unless the layers have the key.
+func (w *writeTx) put(t *tab, key, rec []byte) error {
+	if _, found := t.layered(key); !found {
+		if err := guard(func() error { return t.probe(key) }); err != nil {
+			return err
+		}
+	}
+	w.set(t, key, rec)
+	return nil
+}
+
+// append is put for a key above all others: it goes where the one before went.
+func (w *writeTx) append(t *tab, key, rec []byte) error {
+	if t.holds(key[0]) {
+		w.set(t, key, rec)
+		return nil
+	}
+	return w.put(t, key, rec)
+}
+
+func (w *writeTx) set(t *tab, key, rec []byte) {
+	w.changes.set(t.id, t.in, key, rec)
+	t.tables[0] = w.layer.tables[t.id]
+}
+
+func (w *writeTx) delete(t *tab, key []byte) error {
+	var rec []byte
+	err := guard(func() (err error) { rec, err = t.record(key); return err })
+	if err != nil || rec == nil {
+		return err
+	}
+	w.set(t, key, nil)
+	return nil
+}
+
+// drop clears a bucket and those in it.
+func (w *writeTx) drop(id string, in [][]byte) {
+	w.changes.drop(id, in)
+	clear(w.tabs)
+}
+
+// run runs one op, which changes all that it is to change or nothing.
+func (w *writeTx) run(o *op) {
+	n := len(w.log)
+	if o.err = runOp(o, w); o.err != nil && len(w.log) != n {
+		w.back(n)
+		w.layers[0] = w.layer
+		clear(w.tabs)
+	}
 }
 
 // errExit answers a group whose transaction a caller's function ended together with the goroutine.
 var errExit = errors.New("storage: the writer's goroutine was ended by a transaction's function")
 
-// errClean ends a transaction that changed nothing.
-var errClean = errors.New("nothing to write")
-
 // writer is the queue of the only goroutine that writes.
 type writer struct {
-	mu     sync.Mutex
-	queue  []*op
-	closed bool
-	wake   chan struct{} // of capacity 1: the queue or closed changed
-	ended  chan struct{}
-	broken atomic.Pointer[error] // after a failed write that leaves the disk's state unknown: what to answer from then on
-	wedged bool                  // bolt panicked while it wrote, perhaps with its locks held; read after ended
+	mu      sync.Mutex
+	queue   []*op
+	closed  bool
+	flushes []chan error  // who waits for one
+	wake    chan struct{} // of capacity 1: the queue or closed changed
+	ended   chan struct{}
+	broken  atomic.Pointer[error] // after a failed write that leaves the disk's state unknown: what to answer from then on
 }
 
 // do queues an op and waits for its outcome.
@@ -126,7 +193,7 @@ func (w *writer) take() *op {
 }
 
 // write is the writer's goroutine: it commits what is queued, as one group, and never waits for more to come. What
-// arrives during one commit makes the next.
+// arrives during one commit makes the next. In between it sees to the checkpoints.
 func (s *Store) write() {
 	w := &s.w
 	exited := true
@@ -140,6 +207,7 @@ func (s *Store) write() {
 	debug.SetPanicOnFault(true) // callers' functions read the mapping too
 	for {
 		runtime.Gosched() // who is about to write something does it first: that costs nothing where nobody is
+		s.flushAsked()
 		if o := w.take(); o != nil {
 			s.commit(o, w.take)
 			continue
@@ -151,7 +219,60 @@ func (s *Store) write() {
 			exited = false
 			return
 		}
-		<-w.wake
+		s.rest()
+	}
+}
+
+// rest waits for something to do.
+func (s *Store) rest() {
+	var due <-chan time.Time
+	if d := s.due(); d >= 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-s.w.wake:
+	case err := <-s.applied:
+		s.settle(err)
+	case <-due:
+		s.age()
+	}
+}
+
+// flushed has all in the file that was acknowledged before the call.
+func (s *Store) flushed(ctx context.Context) error {
+	done := make(chan error, 1)
+	w := &s.w
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return storage.ErrClosed
+	}
+	w.flushes = append(w.flushes, done)
+	w.mu.Unlock()
+	w.notify()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// flushAsked answers those who wait for a flush.
+func (s *Store) flushAsked() {
+	w := &s.w
+	w.mu.Lock()
+	list := w.flushes
+	w.flushes = nil
+	w.mu.Unlock()
+	if len(list) == 0 {
+		return
+	}
+	err := s.flush()
+	for _, done := range list {
+		done <- err
 	}
 }
 
@@ -171,69 +292,67 @@ func (s *Store) commit(first *op, next func() *op) {
 		err = *p
 		return
 	}
-	spare := s.spare()
-	err = s.update(func(w *writeTx) error {
-		w.spare = spare
-		for i := 0; i < len(group); i++ {
-			o := group[i]
-			if o.err = runOp(o, w); o.err != nil {
-				if fatal := (*fatalError)(nil); errors.As(o.err, &fatal) {
-					o.err = nil
-					return fatal
-				}
-			}
-			if len(group) < groupOps && w.bytes < groupBytes {
-				if o = next(); o != nil {
-					group = append(group, o)
-				}
+	w := s.newWriteTx()
+	defer w.end()
+	for i := 0; i < len(group); i++ {
+		w.run(group[i])
+		if len(group) < groupOps && w.bytes < groupBytes {
+			if o := next(); o != nil {
+				group = append(group, o)
 			}
 		}
-		return nil
-	})
-	if errors.Is(err, storage.ErrFull) && len(group) > 1 {
-		for _, o := range group {
-			if o.frees && o.err == nil {
-				o.alone = true
-				o.err = s.update(func(w *writeTx) error { return runOp(o, w) })
+	}
+	err = s.keep(w)
+	if errors.Is(err, storage.ErrFull) || slices.ContainsFunc(group, func(o *op) bool { return errors.Is(o.err, storage.ErrFull) }) {
+		s.again(group, err)
+	}
+}
+
+// again makes room and tries each op that found none by itself: what deletes when its group found none, others when they were
+// refused for the sake of those.
+func (s *Store) again(group []*op, err error) {
+	before := s.spare()
+	s.flush()
+	more := s.spare() > before
+	for _, o := range group {
+		if o.frees && err != nil && o.err == nil || more && errors.Is(o.err, storage.ErrFull) {
+			o.alone = true
+			w := s.newWriteTx()
+			if w.run(o); o.err == nil {
+				o.err = s.keep(w)
 			}
+			w.end()
 		}
 	}
 }
 
-// update runs one bolt transaction. It returns nil when fn's changes are on disk, or fn's error, or what became of the
-// store: ErrFull, or ErrReadOnly from then on.
-func (s *Store) update(fn func(w *writeTx) error) error {
-	var fnErr error
-	panicked := true
-	err := guard(func() error {
-		err := s.db.Update(func(tx *bolt.Tx) error {
-			w := &writeTx{Tx: tx}
-			if fnErr = fn(w); fnErr != nil {
-				return fnErr
-			}
-			if !w.dirty {
-				return errClean
-			}
-			return nil
-		})
-		panicked = false
-		return err
-	})
-	s.w.wedged = s.w.wedged || panicked
-	fatal := (*fatalError)(nil)
-	switch {
-	case err == nil || err == errClean:
+// keep has the changes of a transaction on disk when it returns nil, and lets everybody see them.
+func (s *Store) keep(w *writeTx) error {
+	w.end() // before a checkpoint is waited for, which waits for readers where the file grows
+	if len(w.log) == groupHead {
 		return nil
-	case fnErr != nil && !errors.As(fnErr, &fatal) && !panicked:
-		return fnErr
-	case noSpace(err):
+	}
+	if err := s.journal.append(w.log); err != nil {
+		return s.failed(err)
+	}
+	s.mu.Lock()
+	s.active.merge(w.layer)
+	s.mu.Unlock()
+	s.roll()
+	return nil
+}
+
+// failed says what became of the store by an error of writing: it is full, or broken from then on.
+func (s *Store) failed(err error) error {
+	if noSpace(err) && !errors.Is(err, errSync) {
 		s.logFull(err)
 		return fmt.Errorf("%w: %s: %v", storage.ErrFull, s.path, err)
 	}
 	broken := fmt.Errorf("%w: %s: %w", storage.ErrReadOnly, s.path, err)
-	s.w.broken.Store(&broken)
-	s.log.Error("storage: a write failed; reading goes on, writing needs a restart", "file", s.path, "error", err)
-	return broken
+	if s.w.broken.CompareAndSwap(nil, &broken) {
+		s.log.Error("storage: a write failed; reading goes on, writing needs a restart", "file", s.path, "error", err)
+	}
+	return *s.w.broken.Load()
 }
 
 // runOp runs one op; a panic of a caller's function is the op's error.
@@ -244,26 +363,4 @@ func runOp(o *op, w *writeTx) (err error) {
 		}
 	}()
 	return o.run(w)
-}
-
-// put and the like change pages; their errors are fatal to the transaction, unless the page to be changed can not even
-// be read.
-func (w *writeTx) put(b *bolt.Bucket, key, rec []byte) error {
-	if err := guard(func() error { b.Get(key); return nil }); err != nil {
-		return err
-	}
-	w.dirty = true
-	w.bytes += len(key) + len(rec)
-	return change(func() error { return b.Put(key, rec) })
-}
-
-func (w *writeTx) delete(b *bolt.Bucket, key []byte) error {
-	found := false
-	err := guard(func() error { found = b.Get(key) != nil; return nil })
-	if err != nil || !found {
-		return err
-	}
-	w.dirty = true
-	w.bytes += len(key)
-	return change(func() error { return b.Delete(key) })
 }

@@ -101,3 +101,35 @@ func (m *Map[V]) Delete(key string) bool {
 	}
 	return true
 }
+
+// Floor returns the last entry whose key is below the given one.
+func (m *Map[V]) Floor(key string) (k string, v V, ok bool) {
+	c, i, _ := m.find(key)
+	if i--; i < 0 {
+		if c--; c < 0 {
+			return "", v, false
+		}
+		i = len(m.chunks[c]) - 1
+	}
+	e := m.chunks[c][i]
+	return e.key, e.value, true
+}
+
+// Last returns the last entry.
+func (m *Map[V]) Last() (k string, v V, ok bool) {
+	if len(m.chunks) == 0 {
+		return "", v, false
+	}
+	ch := m.chunks[len(m.chunks)-1]
+	e := ch[len(ch)-1]
+	return e.key, e.value, true
+}
+
+// Each calls fn for all entries in order.
+func (m *Map[V]) Each(fn func(key string, v V)) {
+	for _, ch := range m.chunks {
+		for _, e := range ch {
+			fn(e.key, e.value)
+		}
+	}
+}
