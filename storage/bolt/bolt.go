@@ -64,6 +64,7 @@ type Store struct {
 
 	// The writer's alone.
 	journal   journal
+	group     []byte // the buffer of the next group; nil: none yet
 	layerSize int
 	limit     int64     // of bytes in a layer, as room is now
 	since     time.Time // the active layer has something since about then; zero: not known

@@ -16,6 +16,7 @@ import (
 type layer struct {
 	tables map[string]*table // by tableID
 	bytes  int               // of keys and records, written over ones included
+	clears bool              // some tables are cleared
 }
 
 // table is what a layer has of one bucket.
@@ -64,11 +65,14 @@ func (l *layer) clear(id string, in [][]byte) {
 		}
 	}
 	t, _ := l.table(id, in)
-	t.cleared = true
+	t.cleared, l.clears = true, true
 }
 
 // hides tells whether a layer says of a bucket that nothing below counts.
 func (l *layer) hides(t *table, in [][]byte) bool {
+	if !l.clears {
+		return false
+	}
 	if t != nil && t.cleared {
 		return true
 	}
@@ -81,17 +85,19 @@ func (l *layer) hides(t *table, in [][]byte) bool {
 
 // merge adds a newer layer, which nobody uses any more.
 func (l *layer) merge(n *layer) {
-	for _, id := range n.ids() { // a bucket before those in it
-		t := n.tables[id]
-		if t.cleared {
-			l.clear(id, t.in)
+	if n.clears {
+		for _, id := range n.ids() { // a bucket before those in it
+			if t := n.tables[id]; t.cleared {
+				l.clear(id, t.in)
+			}
 		}
-		into := l.tables[id]
-		if into == nil {
+	}
+	for id, t := range n.tables {
+		if into := l.tables[id]; into == nil {
 			l.tables[id] = t
-			continue
+		} else {
+			t.m.Each(into.m.Set)
 		}
-		t.m.Each(into.m.Set)
 	}
 	l.bytes += n.bytes
 }
@@ -121,10 +127,10 @@ const (
 	changeClear  = 'C'
 )
 
-// changes makes a layer and writes down what was done.
+// changes makes a layer and writes down what was done, behind what the journal puts before it.
 type changes struct {
 	*layer
-	log []byte
+	log []byte // from groupHead on
 }
 
 func (c *changes) open(id string, in [][]byte) *table {
@@ -166,7 +172,9 @@ func (c *changes) back(n int) {
 	}
 	c.layer = newLayer()
 	c.log = c.log[:n]
-	c.layer.replay(c.log) // its own words
+	if err := c.layer.replay(bytes.Clone(c.log[groupHead:])); err != nil {
+		panic(err) // its own words
+	}
 }
 
 var errChanges = errors.New("not a list of changes")

@@ -47,7 +47,11 @@ type writeTx struct {
 func (s *Store) newWriteTx() *writeTx {
 	w := &writeTx{tabs: map[string]*tab{}, spare: s.spare()}
 	s.limit = min(int64(s.layerSize), w.spare/layerPart)
-	w.layer, w.log = newLayer(), make([]byte, groupHead, 4<<10)
+	w.layer, w.log = newLayer(), s.group
+	s.group = nil
+	if w.log == nil {
+		w.log = make([]byte, groupHead, 4<<10)
+	}
 	w.snapshot = snapshot{s: s, layers: [3]*layer{w.layer, s.active, s.frozen}}
 	return w
 }
@@ -328,6 +332,7 @@ func (s *Store) again(group []*op, err error) {
 
 // keep has the changes of a transaction on disk when it returns nil, and lets everybody see them.
 func (s *Store) keep(w *writeTx) error {
+	defer s.takeLog(w)
 	w.end() // before a checkpoint is waited for, which waits for readers where the file grows
 	if len(w.log) == groupHead {
 		return nil
@@ -340,6 +345,14 @@ func (s *Store) keep(w *writeTx) error {
 	s.mu.Unlock()
 	s.roll()
 	return nil
+}
+
+// takeLog keeps a transaction's buffer for the next one, unless it has become very large.
+func (s *Store) takeLog(w *writeTx) {
+	if cap(w.log) <= groupBytes {
+		s.group = w.log[:groupHead]
+	}
+	w.log = nil
 }
 
 // failed says what became of the store by an error of writing: it is full, or broken from then on.
