@@ -45,6 +45,7 @@ func (b *bucket) Archive(name string) storage.Archive {
 	return &archive{b.s, name, b.path, in, tableID(in)}
 }
 
+// owner is the names of an owner's items.
 func (a *archive) owner(owner string) [][]byte {
 	return append(a.in[:len(a.in):len(a.in)], ownerKey(owner, 'o'))
 }
@@ -91,7 +92,7 @@ func (a *archive) counters(in *tab, owner string) (c counters, ok bool, err erro
 
 // recount counts an owner's items anew, after the counters were damaged. It runs under guard.
 func recount(items *tab) (c counters, err error) {
-	cur, k, _, err := items.seek([]byte{'w'}, false)
+	cur, k, _, err := items.seek([]byte{'w'}, []byte{'w'}, false)
 	for ; err == nil && k != nil; k, _ = cur.next() {
 		if n := len(k) - 8; n >= 3 { // what has a With and is not above this is in the index
 			c.indexed = max(c.indexed, binary.BigEndian.Uint64(k[n:]))
@@ -100,7 +101,7 @@ func recount(items *tab) (c counters, err error) {
 	if err != nil {
 		return c, err
 	}
-	cur, k, rec, err := items.seek([]byte{'i'}, false)
+	cur, k, rec, err := items.seek([]byte{'i'}, []byte{'i'}, false)
 	for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 		c.last = binary.BigEndian.Uint64(k[1:])
 		if it, ok := decodeItem(k, rec); ok {
@@ -181,8 +182,7 @@ func (it *rawItem) item() storage.Item {
 
 // open is an archive and an owner's items, as a snapshot has them.
 func (a *archive) open(tab func(id string, in [][]byte) *tab, owner string) (in, items *tab) {
-	names := a.owner(owner)
-	return tab(a.id, a.in), tab(tableID(names), names)
+	return tab(a.id, a.in), tab(a.id+owner+"\x00o", a.owner(owner)) // which is its tableID
 }
 
 // Append gives an ID and stores.
@@ -314,7 +314,7 @@ func (a *archive) add(w *writeTx, p *place, it *storage.Item) (id uint64, err er
 func (a *archive) index(w *writeTx, p *place) error {
 	var keys, recs [][]byte
 	err := guard(func() error {
-		cur, k, rec, err := p.items.seek(itemKey(p.c.indexed+1), false)
+		cur, k, rec, err := p.items.seek([]byte{'i'}, itemKey(p.c.indexed+1), false)
 		for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 			if it, ok := decodeItem(k, rec); ok && len(it.with) > 0 {
 				key := withKey(string(it.with), it.id)
@@ -340,7 +340,7 @@ func (a *archive) trim(w *writeTx, p *place, e *storage.Entry, newest uint64) er
 	var gone []uint64
 	err := guard(func() error {
 		count, size := p.c.count, p.c.bytes
-		cur, k, rec, err := p.items.seek([]byte{'i'}, false)
+		cur, k, rec, err := p.items.seek([]byte{'i'}, itemKey(p.items.gone()), false)
 		for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 			id := binary.BigEndian.Uint64(k[1:])
 			if id == newest || len(gone) == driver.TrimMost || !driver.Over(e, count, size) {
@@ -355,6 +355,7 @@ func (a *archive) trim(w *writeTx, p *place, e *storage.Entry, newest uint64) er
 	})
 	if err == nil && len(gone) > 0 {
 		_, err = a.removeIDs(w, p.owner, gone)
+		w.trimmed(p.items, gone[len(gone)-1])
 	}
 	if err == nil {
 		p.c, _, err = a.counters(p.in, p.owner)
@@ -441,7 +442,7 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 func (w *writeTx) deleteIndex(items *tab, id uint64) error {
 	var key []byte
 	err := guard(func() error {
-		cur, k, _, err := items.seek([]byte{'w'}, false)
+		cur, k, _, err := items.seek([]byte{'w'}, []byte{'w'}, false)
 		for ; err == nil && k != nil; k, _ = cur.next() {
 			if n := len(k) - 8; n >= 3 && binary.BigEndian.Uint64(k[n:]) == id {
 				key = bytes.Clone(k)

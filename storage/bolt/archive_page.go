@@ -218,7 +218,7 @@ type walker struct {
 func (w *walker) next(from []byte) (k, rec []byte, err error) {
 	for range scanPage { // a damaged file may have no end
 		if w.c == nil {
-			w.c, k, rec, err = w.t.seek(from, w.back)
+			w.c, k, rec, err = w.t.seek(w.prefix, from, w.back)
 		} else {
 			k, rec = w.c.next()
 		}
@@ -358,7 +358,7 @@ func (a *archive) owners(ctx context.Context, fn func(owner string) error) error
 		var names []string
 		end := false
 		err := a.s.view(func(v *snapshot) error {
-			c, k, _, err := v.tab(a.id, a.in).seek(from, false)
+			c, k, _, err := v.tab(a.id, a.in).seek(nil, from, false)
 			for range scanPage {
 				if err != nil || k == nil {
 					end = true

@@ -139,7 +139,9 @@ func (b *base) Get(name string, key []byte) (v []byte, err error) {
 	return v, err
 }
 
-func (b *base) Cursor(name string) driver.Cursor { return &kvCursor{t: b.kv(name)} }
+func (b *base) Cursor(name string, prefix []byte) driver.Cursor {
+	return &kvCursor{t: b.kv(name), prefix: prefix}
+}
 
 // get reads a key; nil without error where there is none. It runs under guard.
 func get(bk *bolt.Bucket, in [][]byte, key []byte) ([]byte, error) {
@@ -178,13 +180,14 @@ func sound(k, rec []byte) bool {
 
 // kvCursor walks a KV and unwraps its values.
 type kvCursor struct {
-	t *tab
-	c *cursor
+	t      *tab
+	prefix []byte
+	c      *cursor
 }
 
 func (c *kvCursor) Seek(key []byte) (k, v []byte, err error) {
 	return c.step(func() (k, rec []byte, err error) {
-		c.c, k, rec, err = c.t.seek(key, false)
+		c.c, k, rec, err = c.t.seek(c.prefix, key, false)
 		return k, rec, err
 	})
 }

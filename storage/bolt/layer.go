@@ -25,6 +25,7 @@ type table struct {
 	cleared bool               // what is below, in older layers and in the file, is gone
 	m       driver.Map[[]byte] // records; nil: deleted
 	number  int                // in the journal's record that the layer comes from
+	gone    uint64             // an archive's items up to this ID are known to be gone: 0, nothing is known
 }
 
 func newLayer() *layer { return &layer{tables: map[string]*table{}} }
@@ -97,6 +98,7 @@ func (l *layer) merge(n *layer) {
 			l.tables[id] = t
 		} else {
 			t.m.Each(into.m.Set)
+			into.gone = max(into.gone, t.gone)
 		}
 	}
 	l.bytes += n.bytes

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -136,6 +137,17 @@ func (t *tab) holds(kind byte) bool {
 	return false
 }
 
+// gone returns up to which ID an archive's items are known to be gone, so that nobody need walk over all that layers have of
+// their deletion.
+func (t *tab) gone() (id uint64) {
+	for _, m := range t.tables {
+		if m != nil {
+			id = max(id, m.gone)
+		}
+	}
+	return id
+}
+
 // record returns the record of a key as it is, sound or not; nil where there is none.
 func (t *tab) record(key []byte) ([]byte, error) {
 	if rec, found := t.layered(key); found {
@@ -169,23 +181,25 @@ func (t *tab) get(key []byte) ([]byte, error) {
 
 // any tells whether there is a key.
 func (t *tab) any() (bool, error) {
-	_, k, _, err := t.seek(nil, false)
+	_, k, _, err := t.seek(nil, nil, false)
 	return k != nil, err
 }
 
 // cursor walks a tab's keys in one direction.
 type cursor struct {
-	t     *tab
-	back  bool
-	nests bool         // buckets lie among the keys
-	c     *bolt.Cursor // nil: the file has nothing
-	k, v  []byte       // where that is; nil: at its end
-	at    []byte       // the key that the walk is at
+	t      *tab
+	prefix string // of the keys that are wanted
+	back   bool
+	nests  bool         // buckets lie among the keys
+	c      *bolt.Cursor // nil: the file has nothing
+	k, v   []byte       // where that is; nil: at its end
+	at     []byte       // the key that the walk is at
 }
 
-// seek begins a walk: with the first key from the given one on or, going back, the last one below it.
-func (t *tab) seek(key []byte, back bool) (c *cursor, k, rec []byte, err error) {
-	c = &cursor{t: t, back: back, nests: len(t.in) == 2 && isArchive(t.in[1])}
+// seek begins a walk: with the first key from the given one on or, going back, the last one below it. Of keys without the
+// prefix it may find some and not others: that they are there ends a walk, and that what lies between is deleted must not.
+func (t *tab) seek(prefix, key []byte, back bool) (c *cursor, k, rec []byte, err error) {
+	c = &cursor{t: t, prefix: string(prefix), back: back, nests: len(t.in) == 2 && isArchive(t.in[1])}
 	b, err := t.file()
 	if err != nil {
 		return nil, nil, nil, err
@@ -230,7 +244,7 @@ func (c *cursor) first(from []byte, beyond bool) (k, rec []byte) {
 			} else {
 				key, v, ok = t.m.Ceil(string(from), beyond)
 			}
-			if ok && (!found || c.before(key, best)) {
+			if ok && strings.HasPrefix(key, c.prefix) && (!found || c.before(key, best)) {
 				best, rec, found = key, v, true
 			}
 		}

@@ -18,6 +18,8 @@ import (
 const (
 	groupOps   = 1024
 	groupBytes = 1 << 20
+
+	gatherRounds = 4
 )
 
 // op is one write. What it changed before it fails is taken back.
@@ -102,6 +104,13 @@ func (w *writeTx) delete(t *tab, key []byte) error {
 	return nil
 }
 
+// trimmed notes that an archive's items up to an ID are gone.
+func (w *writeTx) trimmed(t *tab, id uint64) {
+	if m := t.tables[0]; m != nil {
+		m.gone = max(m.gone, id)
+	}
+}
+
 // drop clears a bucket and those in it.
 func (w *writeTx) drop(id string, in [][]byte) {
 	w.changes.drop(id, in)
@@ -178,6 +187,21 @@ func (w *writer) notify() {
 	}
 }
 
+// gather lets those run first who are about to write something, as long as there are more of them: that costs nothing where
+// nobody is, and a sync for each that comes too late where somebody is.
+func (w *writer) gather() {
+	for before, rounds := 0, 0; rounds < gatherRounds; rounds++ {
+		runtime.Gosched()
+		w.mu.Lock()
+		n := len(w.queue)
+		w.mu.Unlock()
+		if n == before || n >= groupOps {
+			return
+		}
+		before = n
+	}
+}
+
 // take returns the next op that was not withdrawn, or nil.
 func (w *writer) take() *op {
 	w.mu.Lock()
@@ -210,7 +234,7 @@ func (s *Store) write() {
 	}()
 	debug.SetPanicOnFault(true) // callers' functions read the mapping too
 	for {
-		runtime.Gosched() // who is about to write something does it first: that costs nothing where nobody is
+		w.gather()
 		s.flushAsked()
 		if o := w.take(); o != nil {
 			s.commit(o, w.take)

@@ -210,7 +210,7 @@ func (b base) Get(name string, key []byte) ([]byte, error) {
 	return v, nil
 }
 
-func (b base) Cursor(name string) driver.Cursor {
+func (b base) Cursor(name string, _ []byte) driver.Cursor {
 	m := b.b.kv(name, false)
 	if m == nil {
 		return nil

@@ -1,7 +1,5 @@
 package driver
 
-import "sort"
-
 // chunk is the largest number of entries of an inner slice: an insertion moves at most so many.
 const chunk = 256
 
@@ -19,14 +17,34 @@ type entry[V any] struct {
 // Len returns the number of keys.
 func (m *Map[V]) Len() int { return m.n }
 
-// find returns where the first entry with a key of at least the given one is or would be.
+// find returns where the first entry with a key of at least the given one is or would be. Keys often rise: so it looks at the
+// last one first.
 func (m *Map[V]) find(key string) (c, i int, found bool) {
-	c = sort.Search(len(m.chunks), func(c int) bool { ch := m.chunks[c]; return ch[len(ch)-1].key >= key })
-	if c == len(m.chunks) {
-		return c, 0, false
+	hi := len(m.chunks)
+	if hi == 0 {
+		return 0, 0, false
 	}
-	ch := m.chunks[c]
-	i = sort.Search(len(ch), func(i int) bool { return ch[i].key >= key })
+	ch := m.chunks[hi-1]
+	if ch[len(ch)-1].key < key {
+		return hi, 0, false
+	}
+	for c < hi {
+		mid := int(uint(c+hi) >> 1)
+		if ch = m.chunks[mid]; ch[len(ch)-1].key < key {
+			c = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	ch = m.chunks[c]
+	for hi = len(ch); i < hi; {
+		mid := int(uint(i+hi) >> 1)
+		if ch[mid].key < key {
+			i = mid + 1
+		} else {
+			hi = mid
+		}
+	}
 	return c, i, ch[i].key == key
 }
 

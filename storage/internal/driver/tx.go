@@ -16,8 +16,8 @@ type Base interface {
 	CheckName(kv string) error
 	// Get returns nil for a missing key.
 	Get(kv string, key []byte) ([]byte, error)
-	// Cursor walks a KV in order; it returns nil where the KV does not exist.
-	Cursor(kv string) Cursor
+	// Cursor walks the keys of a KV that have a prefix, in order; others may follow. It returns nil where the KV does not exist.
+	Cursor(kv string, prefix []byte) Cursor
 }
 
 // Cursor walks a KV. No key means the end; an error with a key, that this one value is damaged and the walk can go on.
@@ -135,7 +135,7 @@ func (k *txKV) Scan(prefix, from []byte, fn func(key, value []byte) bool) error 
 		bk, bv []byte
 		berr   error
 		damage error // the first
-		cur    = k.tx.base.Cursor(k.name)
+		cur    = k.tx.base.Cursor(k.name, prefix)
 		at     = string(start)
 		after  = false
 	)
