@@ -192,8 +192,8 @@ func (w *fileTx) move(t *table, deletions bool) error {
 		}
 	}
 	puts := 0
-	t.m.Each(func(_ string, rec []byte) {
-		if rec != nil {
+	t.m.Each(func(_ string, c cell) {
+		if c.rec != nil {
 			puts++
 		}
 	})
@@ -209,15 +209,15 @@ func (w *fileTx) move(t *table, deletions bool) error {
 		b.FillPercent = appendFill
 	}
 	return change(func() (err error) {
-		t.m.Each(func(key string, rec []byte) {
+		t.m.Each(func(key string, c cell) {
 			switch {
 			case err != nil:
-			case rec == nil:
+			case c.rec == nil:
 				w.dirty = true
 				err = b.Delete([]byte(key))
 			case !deletions:
 				w.dirty = true
-				err = b.Put([]byte(key), rec)
+				err = b.Put([]byte(key), c.rec)
 			}
 		})
 		return err

@@ -21,11 +21,17 @@ type layer struct {
 
 // table is what a layer has of one bucket.
 type table struct {
-	in      [][]byte           // the bucket's names, from the root
-	cleared bool               // what is below, in older layers and in the file, is gone
-	m       driver.Map[[]byte] // records; nil: deleted
-	number  int                // in the journal's record that the layer comes from
-	gone    uint64             // an archive's items up to this ID are known to be gone: 0, nothing is known
+	in      [][]byte         // the bucket's names, from the root
+	cleared bool             // what is below, in older layers and in the file, is gone
+	m       driver.Map[cell] // by key
+	number  int              // in the journal's record that the layer comes from
+	gone    uint64           // an archive's items up to this ID are known to be gone: 0, nothing is known
+}
+
+// cell is what a table has of a key.
+type cell struct {
+	rec   []byte // nil: deleted
+	fresh bool   // below there is nothing of it: once it is deleted, nobody need remember
 }
 
 func newLayer() *layer { return &layer{tables: map[string]*table{}} }
@@ -62,7 +68,7 @@ func below(in, names [][]byte) bool {
 func (l *layer) clear(id string, in [][]byte) {
 	for _, t := range l.tables {
 		if below(t.in, in) {
-			t.m, t.cleared = driver.Map[[]byte]{}, true
+			t.m, t.cleared = driver.Map[cell]{}, true
 		}
 	}
 	t, _ := l.table(id, in)
@@ -97,7 +103,13 @@ func (l *layer) merge(n *layer) {
 		if into := l.tables[id]; into == nil {
 			l.tables[id] = t
 		} else {
-			t.m.Each(into.m.Set)
+			t.m.Each(func(key string, c cell) {
+				if c.rec == nil && c.fresh {
+					into.m.Delete(key)
+				} else {
+					into.m.Set(key, c)
+				}
+			})
 			into.gone = max(into.gone, t.gone)
 		}
 	}
@@ -147,7 +159,7 @@ func (c *changes) open(id string, in [][]byte) *table {
 }
 
 // set puts a record, which must not change from then on, or deletes where it is nil.
-func (c *changes) set(id string, in [][]byte, key, rec []byte) {
+func (c *changes) set(id string, in [][]byte, key, rec []byte, fresh bool) {
 	t := c.open(id, in)
 	if rec == nil {
 		c.log = binary.AppendUvarint(append(c.log, changeDelete), uint64(t.number))
@@ -156,7 +168,7 @@ func (c *changes) set(id string, in [][]byte, key, rec []byte) {
 		c.log = binary.AppendUvarint(append(c.log, changePut), uint64(t.number))
 		c.log = appendBytes(appendBytes(c.log, key), rec)
 	}
-	t.m.Set(string(key), rec)
+	t.m.Set(string(key), cell{rec, fresh})
 	c.bytes += len(key) + len(rec)
 }
 
@@ -235,7 +247,7 @@ func (l *layer) replay(b []byte) error {
 			if bad || len(key) == 0 {
 				return errChanges
 			}
-			t.m.Set(string(key), rec)
+			t.m.Set(string(key), cell{rec: rec})
 			l.bytes += len(key) + len(rec)
 		case changeDelete:
 			_, t := bucket()
@@ -243,7 +255,7 @@ func (l *layer) replay(b []byte) error {
 			if bad || len(key) == 0 {
 				return errChanges
 			}
-			t.m.Set(string(key), nil)
+			t.m.Set(string(key), cell{})
 			l.bytes += len(key)
 		case changeClear:
 			id, t := bucket()

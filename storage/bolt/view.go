@@ -105,31 +105,31 @@ func (t *tab) file() (*bolt.Bucket, error) {
 }
 
 // layered finds a key in the layers; found says whether they know of it, also that it is deleted.
-func (t *tab) layered(key []byte) (rec []byte, found bool) {
+func (t *tab) layered(key []byte) (c cell, found bool) {
 	for _, m := range t.tables {
 		if m != nil {
-			if rec, found = m.m.Get(string(key)); found {
-				return rec, true
+			if c, found = m.m.Get(string(key)); found {
+				return c, true
 			}
 		}
 	}
-	return nil, false
+	return cell{}, false
 }
 
-// probe reads where a key goes in the file.
-func (t *tab) probe(key []byte) error {
+// probe reads where a key goes in the file, and tells whether it is there.
+func (t *tab) probe(key []byte) (there bool, err error) {
 	b, err := t.file()
 	if err == nil && b != nil {
-		b.Get(key)
+		there = b.Get(key) != nil
 	}
-	return err
+	return there, err
 }
 
 // holds tells whether a layer has a record whose key begins with a byte, as the last of those.
 func (t *tab) holds(kind byte) bool {
 	for _, m := range t.tables {
 		if m != nil {
-			if k, rec, ok := m.m.Floor(string([]byte{kind + 1})); ok && rec != nil && k[0] == kind {
+			if k, c, ok := m.m.Floor(string([]byte{kind + 1})); ok && c.rec != nil && k[0] == kind {
 				return true
 			}
 		}
@@ -150,8 +150,8 @@ func (t *tab) gone() (id uint64) {
 
 // record returns the record of a key as it is, sound or not; nil where there is none.
 func (t *tab) record(key []byte) ([]byte, error) {
-	if rec, found := t.layered(key); found {
-		return rec, nil
+	if c, found := t.layered(key); found {
+		return c.rec, nil
 	}
 	b, err := t.file()
 	if err != nil || b == nil {
@@ -162,11 +162,11 @@ func (t *tab) record(key []byte) ([]byte, error) {
 
 // get returns the payload of a key; nil without error where there is none.
 func (t *tab) get(key []byte) ([]byte, error) {
-	if rec, found := t.layered(key); found {
-		if rec == nil {
+	if c, found := t.layered(key); found {
+		if c.rec == nil {
 			return nil, nil
 		}
-		p, ok := payload(key, rec)
+		p, ok := payload(key, c.rec)
 		if !ok {
 			return nil, damaged(t.in, key)
 		}
@@ -236,7 +236,7 @@ func (c *cursor) first(from []byte, beyond bool) (k, rec []byte) {
 			}
 			var (
 				key string
-				v   []byte
+				v   cell
 				ok  bool
 			)
 			if c.back {
@@ -245,7 +245,7 @@ func (c *cursor) first(from []byte, beyond bool) (k, rec []byte) {
 				key, v, ok = t.m.Ceil(string(from), beyond)
 			}
 			if ok && strings.HasPrefix(key, c.prefix) && (!found || c.before(key, best)) {
-				best, rec, found = key, v, true
+				best, rec, found = key, v.rec, true
 			}
 		}
 		for c.k != nil && (c.v == nil && c.nests || beyond && bytes.Equal(c.k, from)) {

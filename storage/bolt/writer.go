@@ -71,26 +71,46 @@ func (w *writeTx) tab(id string, in [][]byte) *tab {
 // put writes a record, which must not change from then on. What can not be read where it goes in the file could not be changed
 // there by a checkpoint: so that is tried first, unless the layers have the key.
 func (w *writeTx) put(t *tab, key, rec []byte) error {
-	if _, found := t.layered(key); !found {
-		if err := guard(func() error { return t.probe(key) }); err != nil {
+	fresh, found := w.fresh(t, key)
+	if !found {
+		err := guard(func() error {
+			there, err := t.probe(key)
+			fresh = !there
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
-	w.set(t, key, rec)
+	w.set(t, key, rec, fresh)
 	return nil
+}
+
+// fresh finds a key in the layers, and tells whether there is nothing of it below them: only those that a checkpoint has not begun
+// with can say so.
+func (w *writeTx) fresh(t *tab, key []byte) (fresh, found bool) {
+	for i, m := range t.tables {
+		if m == nil {
+			continue
+		}
+		if c, found := m.m.Get(string(key)); found {
+			return c.fresh && i < 2, true
+		}
+	}
+	return false, false
 }
 
 // append is put for a key above all others: it goes where the one before went.
 func (w *writeTx) append(t *tab, key, rec []byte) error {
 	if t.holds(key[0]) {
-		w.set(t, key, rec)
+		w.set(t, key, rec, true)
 		return nil
 	}
 	return w.put(t, key, rec)
 }
 
-func (w *writeTx) set(t *tab, key, rec []byte) {
-	w.changes.set(t.id, t.in, key, rec)
+func (w *writeTx) set(t *tab, key, rec []byte, fresh bool) {
+	w.changes.set(t.id, t.in, key, rec, fresh)
 	t.tables[0] = w.layer.tables[t.id]
 }
 
@@ -100,7 +120,8 @@ func (w *writeTx) delete(t *tab, key []byte) error {
 	if err != nil || rec == nil {
 		return err
 	}
-	w.set(t, key, nil)
+	fresh, _ := w.fresh(t, key)
+	w.set(t, key, nil, fresh)
 	return nil
 }
 
