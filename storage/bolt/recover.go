@@ -51,14 +51,18 @@ func (r *readJournal) unused(salt, moved uint64) error {
 // fitting returns those journals that have what a database of this salt has not, which has all up to number moved. It refuses what
 // can not be its own.
 func fitting(path string, list []*readJournal, salt, moved uint64) (use []*readJournal, err error) {
+	for _, r := range list { // first: else the other one would be found to lack one before it
+		if r.wild != nil {
+			if err := r.unused(salt, moved); err != nil {
+				return nil, fmt.Errorf("storage: %s: the journal %s: %w", path, journalName(path, r.i), err)
+			}
+		}
+	}
 	var last *readJournal
 	for _, r := range list {
 		name := journalName(path, r.i)
 		switch {
 		case r.wild != nil:
-			if err := r.unused(salt, moved); err != nil {
-				return nil, fmt.Errorf("storage: %s: the journal %s: %w", path, name, err)
-			}
 			continue
 		case r.salt != salt:
 			return nil, fmt.Errorf("storage: %s: the journal %s belongs to another database: %w", path, name, errStray)
