@@ -14,6 +14,7 @@ import (
 	"github.com/xmppd/xmppd/modules/all"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/storage/bolt"
 )
 
 var checkCommand = &command{
@@ -164,6 +165,15 @@ func checkFiles(cfg *config.Config) []finding {
 			_, err = auth.OpenKeyring(p)
 		}
 		if err != nil {
+			out = append(out, finding{"files", false, err.Error()})
+		} else {
+			out = append(out, finding{"files", true, p + ": owner and mode are right"})
+		}
+	}
+	for _, p := range bolt.Journals(filepath.Join(dir, databaseName)) { // there are some while a server runs, and after a crash
+		if err := storage.CheckSecretFile(p); errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
 			out = append(out, finding{"files", false, err.Error()})
 		} else {
 			out = append(out, finding{"files", true, p + ": owner and mode are right"})

@@ -74,7 +74,7 @@ type Store struct {
 
 	closing  sync.Once
 	closeErr error
-	fullAt   atomic.Int64 // when ErrFull was last logged
+	fullAt   atomic.Int64 // when logOften last told something
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -229,10 +229,15 @@ func (s *Store) closeFile() error {
 	return err
 }
 
-// logFull tells of a full disk, once a minute.
+// logFull tells of a full disk.
 func (s *Store) logFull(err error) {
+	s.logOften("storage: no space left; nothing is accepted until there is some", err)
+}
+
+// logOften tells of what may come with every write, once a minute.
+func (s *Store) logOften(what string, err error) {
 	now := time.Now().Unix()
 	if last := s.fullAt.Load(); now-last >= 60 && s.fullAt.CompareAndSwap(last, now) {
-		s.log.Error("storage: no space left; nothing is accepted until there is some", "file", s.path, "error", err)
+		s.log.Error(what, "file", s.path, "error", err)
 	}
 }

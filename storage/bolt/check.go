@@ -418,7 +418,7 @@ func (s *Store) Verify(ctx context.Context) error {
 	})
 }
 
-// VerifyFile checks a file that no process has open, such as a backup, and changes nothing.
+// VerifyFile checks a file that no process has open, such as a backup, with the journals that lie beside it, and changes nothing.
 func VerifyFile(ctx context.Context, path string) error {
 	f, err := openNoFollow(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -432,7 +432,28 @@ func VerifyFile(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
-	return VerifyAt(ctx, f, fi.Size(), path)
+	if err := VerifyAt(ctx, f, fi.Size(), path); err != nil {
+		return err
+	}
+	journals, err := readJournals(path)
+	if err != nil || len(journals) == 0 {
+		return err
+	}
+	c, err := newChecker(f)
+	if err != nil {
+		return fmt.Errorf("storage: %s: %w", path, err)
+	}
+	salt, moved := readMark(c.metaValue(keyJournal))
+	use, err := fitting(path, journals, salt, moved)
+	if err != nil {
+		return err
+	}
+	for _, r := range use {
+		if err := r.layer.err(); err != nil {
+			return fmt.Errorf("storage: %s: %w", journalName(path, r.i), err)
+		}
+	}
+	return nil
 }
 
 // VerifyAt is VerifyFile for what Backup wrote, wherever it is; name is what errors call it.

@@ -103,7 +103,7 @@ func (s *Store) flush() error {
 // due returns how long until a checkpoint that nothing else brings about; negative: none is needed.
 func (s *Store) due() time.Duration {
 	switch {
-	case s.applying:
+	case s.applying, s.w.broken.Load() != nil:
 		return -1
 	case s.frozen != nil:
 		return max(0, time.Until(s.tried.Add(fullPause)))
@@ -118,13 +118,9 @@ func (s *Store) due() time.Duration {
 
 // age begins the checkpoint that is due.
 func (s *Store) age() {
-	if s.w.broken.Load() != nil {
+	if s.frozen == nil && s.freeze() != nil {
+		s.since = time.Now().Add(fullPause - layerAge)
 		return
-	}
-	if s.frozen == nil {
-		if s.freeze() != nil {
-			return
-		}
 	}
 	s.apply()
 }
@@ -146,13 +142,36 @@ func (s *Store) move(l *layer, number uint64) error {
 		return err
 	}
 	for _, deletions := range []bool{true, false} {
+		err = nil
 		for _, id := range ids {
-			if err := s.update(func(w *fileTx) error { return mustChange(w.move(l.tables[id], deletions)) }); err != nil && !errors.Is(err, storage.ErrFull) {
-				return err
+			switch e := s.update(func(w *fileTx) error { return mustChange(w.move(l.tables[id], deletions)) }); {
+			case errors.Is(e, storage.ErrFull):
+				err = e
+			case e != nil:
+				return e
 			}
 		}
 	}
-	return s.update(all) // which changes nothing any more, if all had room
+	if err != nil {
+		return err
+	}
+	return s.update(func(w *fileTx) error { return s.moved(w, number) }) // all of it had room
+}
+
+// direct writes a transaction into the file where a full disk has no room for it in the journal, if all before it is there.
+func (s *Store) direct(w *writeTx) error {
+	w.end()
+	if s.frozen != nil || len(s.active.tables) > 0 {
+		return s.errTight()
+	}
+	return s.update(func(f *fileTx) error {
+		for _, id := range w.ids() {
+			if err := f.move(w.tables[id], false); err != nil {
+				return mustChange(err)
+			}
+		}
+		return nil
+	})
 }
 
 // moved writes down that the journals up to a number count no more.

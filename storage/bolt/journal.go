@@ -71,6 +71,9 @@ type journal struct {
 	wrap func(f disk) disk          // a test's; nil: nothing
 }
 
+// Journals names the files that a database may have beside it, while it is open or was not closed well.
+func Journals(path string) []string { return []string{journalName(path, 0), journalName(path, 1)} }
+
 func journalName(path string, i int) string { return fmt.Sprintf("%s.journal%d", path, i+1) }
 
 // file is the one whose turn it is for a number.
@@ -78,14 +81,16 @@ func (j *journal) file(number uint64) **journalFile { return &j.files[number%2] 
 
 // begin begins the next journal, in the file of the one before the last. What it writes is on disk with the first group.
 func (j *journal) begin() error {
-	f := j.file(j.number + 1)
-	if *f == nil {
-		made, err := j.create(journalName(j.path, int((j.number+1)%2)))
-		if err != nil {
-			return err
+	for i, f := range j.files { // both: the end of a layer is no time to find that the disk is full
+		if f == nil {
+			made, err := j.create(journalName(j.path, i))
+			if err != nil {
+				return fmt.Errorf("%w: %w", errMake, err)
+			}
+			j.files[i] = made
 		}
-		*f = made
 	}
+	f := j.file(j.number + 1)
 	if (*f).size > journalMost {
 		if err := (*f).Truncate(journalMost); err != nil {
 			return err
@@ -166,6 +171,9 @@ func (j *journal) append(group []byte) error {
 	j.at, j.groups = end, j.groups+1
 	return nil
 }
+
+// errMake is part of the error of making a file for the journal: nothing is lost by that, and the next write tries again.
+var errMake = errors.New("no journal could be made")
 
 // errSync is part of the error of a sync: what is on disk is unknown then, whatever the reason.
 var errSync = errors.New("sync")
@@ -260,7 +268,7 @@ func readJournalFile(path string, i int) (*readJournal, error) {
 	}
 	r, err := parseJournal(b)
 	if err != nil {
-		return nil, fmt.Errorf("storage: %s: %w", name, err)
+		return nil, fmt.Errorf("storage: %s: %w; it was left as it is: put a backup in the place of the database, and move both its journals away (doc/operating.md)", name, err)
 	}
 	if r != nil {
 		r.path, r.i, r.size = path, i, fi.Size()
@@ -273,9 +281,9 @@ func readJournalFile(path string, i int) (*readJournal, error) {
 func parseJournal(b []byte) (*readJournal, error) {
 	n := binary.BigEndian
 	switch {
-	case len(b) < journalHead || bytes.Equal(b[:journalHead], make([]byte, journalHead)):
+	case len(bytes.TrimLeft(b, "\x00")) == 0:
 		return nil, nil
-	case string(b[:8]) != journalMagic || n.Uint32(b[journalHead-4:]) != crc32.Checksum(b[:journalHead-4], castagnoli):
+	case len(b) < journalHead || string(b[:8]) != journalMagic || n.Uint32(b[journalHead-4:]) != crc32.Checksum(b[:journalHead-4], castagnoli):
 		return &readJournal{wild: b}, nil
 	}
 	r := &readJournal{layer: newLayer(), before: n.Uint32(b[24:])}
@@ -296,9 +304,17 @@ func parseJournal(b []byte) (*readJournal, error) {
 	return r, nil
 }
 
-// further tells whether a group of at least this index begins somewhere from a place on.
+// groupMark stands in each group from the third byte of its changes on: they begin with a bucket, and that with rootData.
+const groupMark = "\x04data"
+
+// further tells whether a group of at least this index begins somewhere from a place on. Of what is left of earlier uses much looks
+// like an index and a length: without the mark, sums would be made of half the file again and again.
 func (r *readJournal) further(b []byte, at int64, index uint32) bool {
-	for ; at+groupHead <= int64(len(b)); at++ {
+	const mark = groupHead + 2
+	for ; at+mark+int64(len(groupMark)) <= int64(len(b)); at++ {
+		if string(b[at+mark:at+mark+int64(len(groupMark))]) != groupMark {
+			continue
+		}
 		if i := binary.BigEndian.Uint32(b[at+4:]); i >= index && i < index+1<<20 {
 			if _, ok := r.group(b[at:], i); ok {
 				return true

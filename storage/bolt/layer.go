@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -191,6 +192,18 @@ func (c *changes) back(n int) {
 	}
 }
 
+// err tells of records that are damaged, as they were when they were written.
+func (l *layer) err() (err error) {
+	for _, t := range l.tables {
+		t.m.Each(func(key string, rec []byte) {
+			if _, ok := payload([]byte(key), rec); rec != nil && !ok && err == nil {
+				err = damaged(t.in, []byte(key))
+			}
+		})
+	}
+	return err
+}
+
 var errChanges = errors.New("not a list of changes")
 
 // replay does what is written in b, and keeps parts of it.
@@ -200,7 +213,7 @@ func (l *layer) replay(b []byte) error {
 		bad  bool
 		next = func() (n int) {
 			v, size := binary.Uvarint(b)
-			if bad = bad || size <= 0 || v > 1<<31; bad {
+			if bad = bad || size <= 0 || v > math.MaxInt32; bad {
 				return 0
 			}
 			b = b[size:]

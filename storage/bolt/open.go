@@ -73,7 +73,7 @@ func openFormat(path string, o Options, f format) (*Store, error) {
 func openLocked(path string, o Options, f format) (*Store, error) {
 	journals, err := readJournals(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w; it was left as it is: put a backup in the place of the database, and move both its journals away (doc/operating.md)", err)
+		return nil, err
 	}
 	switch _, err := os.Lstat(path); {
 	case errors.Is(err, os.ErrNotExist) && len(journals) > 0:
@@ -98,12 +98,13 @@ func openLocked(path string, o Options, f format) (*Store, error) {
 	}
 	s.pageSize = s.db.Info().PageSize // while nobody writes
 	if err = s.recover(journals); err == nil {
+		err = s.ready(f)
+	}
+	if err == nil {
 		err = s.begin(f, clean)
 	}
 	if err == nil {
-		if err = s.flush(); errors.Is(err, storage.ErrFull) {
-			err = nil
-		}
+		err = s.takeJournals()
 	}
 	if err != nil {
 		s.journal.close(false)
@@ -111,6 +112,18 @@ func openLocked(path string, o Options, f format) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// takeJournals moves what journals have into the file. What has no room there stays in them.
+func (s *Store) takeJournals() error {
+	err := s.flush()
+	switch {
+	case errors.Is(err, storage.ErrFull):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w; what its journal has could not be written into it: keep a copy of all three, put a backup in the place of the database, and move both journals away (doc/operating.md)", err)
+	}
+	return nil
 }
 
 func newStore(path string, o Options) *Store {
@@ -236,6 +249,22 @@ func create(path string, f format) error {
 	return err
 }
 
+// ready has all in the file before that is migrated: a migration knows nothing of layers.
+func (s *Store) ready(f format) error {
+	if s.journal.number == 0 {
+		return nil
+	}
+	number := 0
+	err := s.viewFile(func(tx *bolt.Tx) (err error) { number, err = readFormat(tx); return err })
+	if err != nil {
+		return fmt.Errorf("storage: %s: %w", s.path, err)
+	}
+	if number >= f.number {
+		return nil
+	}
+	return s.flush()
+}
+
 // begin checks the format, migrates an older one, and marks the file as open, in one transaction.
 func (s *Store) begin(f format, clean bool) error {
 	return s.update(func(w *fileTx) error {
@@ -285,7 +314,7 @@ func putMeta(w *fileTx, key, value []byte) error {
 
 func formatText(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 
-func readFormat(w *fileTx) (n int, err error) {
+func readFormat(w parent) (n int, err error) {
 	err = guard(func() error {
 		b, err := open(w, [][]byte{rootMeta})
 		if err != nil {

@@ -27,6 +27,12 @@ func Restore(ctx context.Context, path string, from io.Reader, ready func(tmp st
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("storage: %w", err)
 	}
+	switch name, err := journalsBeside(path); {
+	case err != nil:
+		return err
+	case name != "":
+		return fmt.Errorf("storage: %s is there, of the database that was there before: nothing is restored beside it, move it away", name)
+	}
 	tmp := path + ".restored"
 	f, err := openNoFollow(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -35,6 +41,9 @@ func Restore(ctx context.Context, path string, from io.Reader, ready func(tmp st
 	defer func() {
 		os.Remove(tmp)
 		os.Remove(tmp + ".lock") // of who opened it in ready
+		for i := range 2 {
+			os.Remove(journalName(tmp, i))
+		}
 	}()
 	err = f.Chmod(0o600) // whatever the umask took
 	if err == nil {
@@ -51,6 +60,12 @@ func Restore(ctx context.Context, path string, from io.Reader, ready func(tmp st
 	}
 	if err == nil && ready != nil {
 		err = ready(tmp)
+	}
+	if err == nil {
+		var name string
+		if name, err = journalsBeside(tmp); err == nil && name != "" { // ready closed it, but not well, as on a full disk
+			err = fmt.Errorf("storage: %s: what was written into it is not all in it: %w", tmp, storage.ErrFull)
+		}
 	}
 	if err == nil {
 		err = os.Rename(tmp, path)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/xmppd/xmppd/storage"
@@ -364,11 +365,16 @@ func (s *Store) again(group []*op, err error) {
 	s.flush()
 	more := s.spare() > before
 	for _, o := range group {
+		if p := s.w.broken.Load(); p != nil {
+			return
+		}
 		if o.frees && err != nil && o.err == nil || more && errors.Is(o.err, storage.ErrFull) {
 			o.alone = true
 			w := s.newWriteTx()
 			if w.run(o); o.err == nil {
-				o.err = s.keep(w)
+				if o.err = s.keep(w); o.frees && errors.Is(o.err, storage.ErrFull) {
+					o.err = s.direct(w)
+				}
 			}
 			w.end()
 		}
@@ -402,9 +408,14 @@ func (s *Store) takeLog(w *writeTx) {
 
 // failed says what became of the store by an error of writing: it is full, or broken from then on.
 func (s *Store) failed(err error) error {
-	if noSpace(err) && !errors.Is(err, errSync) {
+	made := errors.Is(err, errMake)
+	switch {
+	case noSpace(err) && !errors.Is(err, errSync), made && errors.Is(err, syscall.ENOSPC), made && errors.Is(err, syscall.EDQUOT):
 		s.logFull(err)
 		return fmt.Errorf("%w: %s: %v", storage.ErrFull, s.path, err)
+	case made: // such as too many open files
+		s.logOften("storage: nothing can be written now", err)
+		return fmt.Errorf("%w: %s: %w", storage.ErrReadOnly, s.path, err)
 	}
 	broken := fmt.Errorf("%w: %s: %w", storage.ErrReadOnly, s.path, err)
 	if s.w.broken.CompareAndSwap(nil, &broken) {
