@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"math"
 	"time"
 
@@ -25,13 +24,6 @@ func ownerKey(owner string, kind byte) []byte {
 
 func itemKey(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'i'}, id) }
 
-// withKey is the key of the index of With; its length comes first, so that no With is another's beginning.
-func withKey(with string, id uint64) []byte {
-	k := make([]byte, 0, 3+len(with)+8)
-	k = binary.BigEndian.AppendUint16(append(k, 'w'), uint16(len(with)))
-	return binary.BigEndian.AppendUint64(append(k, with...), id)
-}
-
 type archive struct {
 	s    *Store
 	name string
@@ -50,23 +42,17 @@ func (a *archive) owner(owner string) [][]byte {
 	return append(a.in[:len(a.in):len(a.in)], ownerKey(owner, 'o'))
 }
 
-// counters are kept of each owner. An entry of the index of With lies on another page than the item, and each page that
-// changes is written whole: so the index is made of many items at once, and what is newer than it is looked through.
+// counters are kept of each owner.
 type counters struct {
-	count   uint64
-	bytes   uint64
-	last    uint64 // the highest ID ever given
-	lag     uint64 // the most that an item's time lags behind its ID
-	indexed uint64 // items up to this ID are in the index of With
-	tail    uint64 // how many have come since
+	count uint64
+	bytes uint64
+	last  uint64 // the highest ID ever given
+	lag   uint64 // the most that an item's time lags behind its ID
 }
 
-// indexTail is how many items of an owner come before the index is made of them.
-const indexTail = 32
-
 func (c counters) encode() []byte {
-	b := make([]byte, 0, 48)
-	for _, n := range []uint64{c.count, c.bytes, c.last, c.lag, c.indexed, c.tail} {
+	b := make([]byte, 0, 32)
+	for _, n := range []uint64{c.count, c.bytes, c.last, c.lag} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	return b
@@ -78,29 +64,15 @@ func (a *archive) counters(in *tab, owner string) (c counters, ok bool, err erro
 	if err != nil || p == nil {
 		return c, false, err
 	}
-	n := binary.BigEndian
-	switch len(p) {
-	case 32: // before there was a tail
-		c = counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:]), n.Uint64(p[16:]), 0}
-	case 48:
-		c = counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:]), n.Uint64(p[32:]), n.Uint64(p[40:])}
-	default:
+	if len(p) != 32 && len(p) != 48 { // what format 1 had further does not count any more
 		return c, false, damaged(a.in, ownerKey(owner, 'c'))
 	}
-	return c, true, nil
+	n := binary.BigEndian
+	return counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:])}, true, nil
 }
 
 // recount counts an owner's items anew, after the counters were damaged. It runs under guard.
 func recount(items *tab) (c counters, err error) {
-	cur, k, _, err := items.seek([]byte{'w'}, []byte{'w'}, false)
-	for ; err == nil && k != nil; k, _ = cur.next() {
-		if n := len(k) - 8; n >= 3 { // what has a With and is not above this is in the index
-			c.indexed = max(c.indexed, binary.BigEndian.Uint64(k[n:]))
-		}
-	}
-	if err != nil {
-		return c, err
-	}
 	cur, k, rec, err := items.seek([]byte{'i'}, []byte{'i'}, false)
 	for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
 		c.last = binary.BigEndian.Uint64(k[1:])
@@ -109,9 +81,6 @@ func recount(items *tab) (c counters, err error) {
 			c.bytes += uint64(len(it.data))
 			_, lag := driver.NextID(it.at, c.last-1)
 			c.lag = max(c.lag, lag)
-			if c.last > c.indexed {
-				c.tail++
-			}
 		}
 	}
 	return c, err
@@ -133,11 +102,6 @@ func encodeItem(key []byte, it *storage.Item) []byte {
 	var size [2]byte
 	binary.BigEndian.PutUint16(size[:], uint16(len(it.Resource)))
 	return record(key, head[:], []byte(it.With), size[:], []byte(it.Resource), it.Data)
-}
-
-// indexed is what the index of With has of a Resource: enough to pass over items of others.
-func indexed(resource string) []byte {
-	return binary.BigEndian.AppendUint32(nil, crc32.Checksum([]byte(resource), castagnoli))
 }
 
 // rawItem is an item in the database's own memory.
@@ -239,11 +203,6 @@ func (a *archive) AppendAll(ctx context.Context, entries ...storage.Entry) ([]st
 			nums[i] = id
 		}
 		for _, p := range places {
-			if p.c.tail >= indexTail {
-				if err := a.index(w, p); err != nil {
-					return err
-				}
-			}
 			if err := a.putCounters(w, p.in, p.owner, p.c); err != nil {
 				return err
 			}
@@ -306,33 +265,8 @@ func (a *archive) add(w *writeTx, p *place, it *storage.Item) (id uint64, err er
 		return 0, err
 	}
 	p.c.count, p.c.bytes = p.c.count+1, p.c.bytes+uint64(len(it.Data))
-	p.c.last, p.c.lag, p.c.tail = id, max(p.c.lag, lag), p.c.tail+1
+	p.c.last, p.c.lag = id, max(p.c.lag, lag)
 	return id, nil
-}
-
-// index makes the index of With of the items that are not in it yet. A damaged item stays out: it does not tell its With.
-func (a *archive) index(w *writeTx, p *place) error {
-	var keys, recs [][]byte
-	err := guard(func() error {
-		cur, k, rec, err := p.items.seek([]byte{'i'}, itemKey(p.c.indexed+1), false)
-		for ; err == nil && len(k) == 9 && k[0] == 'i'; k, rec = cur.next() {
-			if it, ok := decodeItem(k, rec); ok && len(it.with) > 0 {
-				key := withKey(string(it.with), it.id)
-				keys, recs = append(keys, key), append(recs, record(key, indexed(string(it.resource))))
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for i := range keys {
-		if err := w.put(p.items, keys[i], recs[i]); err != nil {
-			return err
-		}
-	}
-	p.c.indexed, p.c.tail = p.c.last, 0
-	return nil
 }
 
 // trim removes an owner's oldest items until what is left is what the entry allows, but for the newest.
@@ -393,7 +327,6 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 		key := itemKey(id)
 		var (
 			found, sound bool
-			with         string
 			size         int
 		)
 		err := guard(func() error {
@@ -401,7 +334,7 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 			found = rec != nil
 			var it rawItem
 			it, sound = decodeItem(key, rec)
-			with, size = string(it.with), len(it.data)
+			size = len(it.data)
 			return err
 		})
 		if err == nil && found {
@@ -409,17 +342,11 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 			n++
 		}
 		switch {
-		case err != nil || !found:
-		case !sound:
-			counts = false
-			err = w.deleteIndex(items, id)
-		case with != "":
-			err = w.delete(items, withKey(with, id))
-		}
-		if err != nil {
+		case err != nil:
 			return 0, err
-		}
-		if sound {
+		case found && !sound:
+			counts = false
+		case found:
 			c.count -= min(c.count, 1)
 			c.bytes -= min(c.bytes, uint64(size))
 		}
@@ -436,24 +363,6 @@ func (a *archive) removeIDs(w *writeTx, owner string, ids []uint64) (n int, err 
 		c = now
 	}
 	return n, a.putCounters(w, in, owner, c)
-}
-
-// deleteIndex deletes what the index of With has of an item that no longer tells its With.
-func (w *writeTx) deleteIndex(items *tab, id uint64) error {
-	var key []byte
-	err := guard(func() error {
-		cur, k, _, err := items.seek([]byte{'w'}, []byte{'w'}, false)
-		for ; err == nil && k != nil; k, _ = cur.next() {
-			if n := len(k) - 8; n >= 3 && binary.BigEndian.Uint64(k[n:]) == id {
-				key = bytes.Clone(k)
-			}
-		}
-		return err
-	})
-	if err != nil || key == nil {
-		return err
-	}
-	return w.delete(items, key)
 }
 
 // Remove deletes items by ID.

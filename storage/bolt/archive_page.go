@@ -80,7 +80,7 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 				}
 				out = driver.NewCollector(&r)
 			}
-			done, err = a.walk(items, owner, c.indexed, &r, out, &damage)
+			done, err = a.walk(items, owner, items.indexed(), &r, out, &damage)
 			return err
 		})
 		if err != nil {
@@ -145,9 +145,9 @@ func (a *archive) collect(items *tab, owner string, s stretch, r *driver.Range, 
 	key := itemKey
 	var mark []byte
 	if s.byIndex {
-		key = func(id uint64) []byte { return withKey(r.With, id) }
+		key = func(id uint64) []byte { return withKey([]byte(r.With), id) }
 		if r.Resource != "" {
-			mark = indexed(r.Resource)
+			mark = indexMark([]byte(r.Resource))
 		}
 	}
 	keep := func(key []byte) {
@@ -178,6 +178,8 @@ func (a *archive) collect(items *tab, owner string, s stretch, r *driver.Range, 
 			}
 			if other = ok && mark != nil && len(p) == len(mark) && !bytes.Equal(p, mark); !other {
 				k = itemKey(id)
+				c, deleted := items.layered(k)
+				other = deleted && c.rec == nil // and in the index until the next checkpoint
 				if rec, err = items.record(k); err != nil {
 					return all, err
 				}

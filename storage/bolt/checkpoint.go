@@ -229,13 +229,16 @@ func (w *fileTx) move(t *table, deletions bool) error {
 	}
 	return change(func() (err error) {
 		t.m.Each(func(key string, c cell) {
+			if err != nil || deletions && c.rec != nil {
+				return
+			}
+			w.dirty = true
 			switch {
-			case err != nil:
+			case len(t.in) == 3 && key[0] == 'i':
+				err = w.moveItem(b, []byte(key), c)
 			case c.rec == nil:
-				w.dirty = true
 				err = b.Delete([]byte(key))
-			case !deletions:
-				w.dirty = true
+			default:
 				err = b.Put([]byte(key), c.rec)
 			}
 		})

@@ -390,7 +390,7 @@ func (l *layer) text() string {
 	for _, id := range l.ids() {
 		t := l.tables[id]
 		fmt.Fprintf(&b, "%q %v:", t.in, t.cleared)
-		t.m.Each(func(key string, rec []byte) { fmt.Fprintf(&b, " %q=%q,%v", key, rec, rec == nil) })
+		t.m.Each(func(key string, c cell) { fmt.Fprintf(&b, " %q=%q,%v", key, c.rec, c.rec == nil) })
 		b.WriteString("\n")
 	}
 	return b.String()
@@ -425,14 +425,14 @@ func FuzzJournal(f *testing.F) {
 				id, key := tableID(in), group[2:3]
 				switch group[0] {
 				default:
-					c.set(id, in, key, record(key, group))
+					c.set(id, in, key, record(key, group), false)
 				case 'D':
-					c.set(id, in, key, nil)
+					c.set(id, in, key, nil, false)
 				case 'C':
 					c.drop(id, in)
 				case 'F': // what failed
 					n, text := len(c.log), c.text()
-					c.set(id, in, key, record(key, group))
+					c.set(id, in, key, record(key, group), false)
 					c.drop(id, in)
 					if c.back(n); c.text() != text {
 						t.Fatalf("taken back to\n%swant\n%s", c.text(), text)

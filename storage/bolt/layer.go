@@ -195,8 +195,8 @@ func (c *changes) back(n int) {
 // err tells of records that are damaged, as they were when they were written.
 func (l *layer) err() (err error) {
 	for _, t := range l.tables {
-		t.m.Each(func(key string, rec []byte) {
-			if _, ok := payload([]byte(key), rec); rec != nil && !ok && err == nil {
+		t.m.Each(func(key string, c cell) {
+			if _, ok := payload([]byte(key), c.rec); c.rec != nil && !ok && err == nil {
 				err = damaged(t.in, []byte(key))
 			}
 		})

@@ -20,8 +20,7 @@ import (
 //	    "f"               the highest ID that a dropped owner had
 //	    owner "\x00c"     counters
 //	    owner "\x00o"     'i' id → item
-//	                      'w' length with id → a checksum of Resource, or nothing: the index of With, but for the
-//	                      newest items
+//	                      'w' length with id → a checksum of Resource, or nothing: the index of With
 //
 // Each element of a path is a 'b', the element with every 0 byte followed by 0xff, and the bytes 0 1: no path is the
 // beginning of another one's name, except where it is above it.

@@ -31,8 +31,8 @@ type format struct {
 	steps  map[int]func(w *fileTx) error
 }
 
-// Format 2 may have a journal beside it, which who knows of none would leave out.
-var current = format{number: 2, steps: map[int]func(w *fileTx) error{1: func(*fileTx) error { return nil }}}
+// Format 2 may have a journal beside it, which who knows of none would leave out; and its index of With has all items.
+var current = format{number: 2, steps: map[int]func(w *fileTx) error{1: indexTails}}
 
 var (
 	stateOpen  = []byte("open")
