@@ -339,6 +339,60 @@ func TestJournalNotMade(t *testing.T) {
 	opens(t, content(t, path), 1)
 }
 
+// TestJournalNoRoom opens where what the journals have does not fit into the file: it stays there, is served, and deletions go on.
+func TestJournalNoRoom(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{noSync: true})
+	kv := s.Bucket("large").KV("kv")
+	large := bytes.Repeat([]byte("large"), 100_000)
+	for _, k := range []string{"1", "2", "3"} {
+		check(t, kv.Put(t.Context(), []byte(k), large))
+	}
+	one := image(t, s)
+	release := stall(t, s)
+	onWriter(t, s, func() {
+		check(t, s.freeze())
+		s.apply()
+	})
+	check(t, kv.Put(t.Context(), []byte("4"), large))
+	two := image(t, s)
+	release()
+	for n, all := range map[int]map[string][]byte{3: one, 4: two} {
+		path := lay(t, all)
+		small := Options{noSync: true, MaxSize: 64 << 10, InitialMmapSize: 1 << 15, CheckBudget: -1}
+		for gone := range 2 {
+			s := openAt(t, path, small)
+			kv := s.Bucket("large").KV("kv")
+			for i := range n {
+				v, err := kv.Get(t.Context(), fmt.Appendf(nil, "%d", i+1))
+				if i < gone && err != storage.ErrNotFound || i >= gone && (err != nil || !bytes.Equal(v, large)) {
+					t.Errorf("%d: %d bytes, %v", i+1, len(v), err)
+				}
+			}
+			if err := kv.Put(t.Context(), []byte("k"), large); !errors.Is(err, storage.ErrFull) {
+				t.Errorf("Put: %v", err)
+			}
+			check(t, kv.Delete(t.Context(), fmt.Appendf(nil, "%d", gone+1)))
+			if gone == 1 {
+				check(t, s.Close())
+				if name, err := journalsBeside(path); name == "" || err != nil {
+					t.Errorf("after Close the journals are gone: %v", err)
+				}
+				break
+			}
+			path = lay(t, image(t, s))
+		}
+		s := openAt(t, path, Options{noSync: true})
+		got := 0
+		check(t, s.Bucket("large").KV("kv").Scan(t.Context(), nil, nil, func(k, v []byte) bool {
+			got++
+			return k[0] > '2' && bytes.Equal(v, large)
+		}))
+		if got != n-2 {
+			t.Errorf("%d of %d are left", got, n-2)
+		}
+	}
+}
+
 // TestRestoreBeside: journals beside the place of a database are of the one that was there.
 func TestRestoreBeside(t *testing.T) {
 	whole := read(t, made(t))
