@@ -16,7 +16,7 @@ func TestAllocs(t *testing.T) {
 		t.Skip("sync.Pool drops at random under the race detector")
 	}
 	m, q := fetch(t, 20)
-	if n := testing.AllocsPerRun(100, func() { m.get(context.Background(), q) }); n > 17 {
+	if n := testing.AllocsPerRun(100, func() { m.get(context.Background(), q) }); n > 3 {
 		t.Errorf("%v allocations for a roster of 20", n)
 	}
 	cost := func(contacts int) float64 {

@@ -1,11 +1,13 @@
 package roster
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/xmppd/xmppd/stanza"
 )
@@ -23,7 +25,9 @@ type list struct {
 	listed  int
 	pending int          // requests not answered
 	readers []stanza.JID // who gets the owner's presence: From and Both
-	sources []stanza.JID // whose presence the owner gets: To and Both
+	sources []stanza.JID // whose presence the owner gets: To and Both; where they are the same, the same slice
+
+	whole atomic.Pointer[[]byte] // what query returns, once it has been asked for
 }
 
 // removal is an item that was removed.
@@ -34,22 +38,44 @@ type removal struct {
 
 // index fills what is derived of items.
 func (l *list) index() *list {
-	l.listed, l.pending, l.readers, l.sources = 0, 0, nil, nil
-	for j, it := range l.items {
+	l.listed, l.pending = 0, 0
+	from, to, both := 0, 0, 0
+	for _, it := range l.items {
 		if it.listed {
 			l.listed++
 		}
 		if it.state&pendingIn != 0 {
 			l.pending++
 		}
-		if it.state&subFrom != 0 {
-			l.readers = append(l.readers, j)
-		}
-		if it.state&subTo != 0 {
-			l.sources = append(l.sources, j)
+		switch it.state & (subFrom | subTo) {
+		case subFrom:
+			from++
+		case subTo:
+			to++
+		case subFrom | subTo:
+			both++
 		}
 	}
+	l.readers = l.in(subFrom, from+both)
+	l.sources = l.readers
+	if from+to > 0 {
+		l.sources = l.in(subTo, to+both)
+	}
 	return l
+}
+
+// in returns who is in a state, n of them.
+func (l *list) in(s state, n int) []stanza.JID {
+	if n == 0 {
+		return nil
+	}
+	js := make([]stanza.JID, 0, n)
+	for j, it := range l.items {
+		if it.state&s != 0 {
+			js = append(js, j)
+		}
+	}
+	return js
 }
 
 // with returns the list after an item has changed to it. One that holds nothing any more is left out.
@@ -76,8 +102,18 @@ func (l *list) with(it *item) *list {
 	return next.index()
 }
 
-// query writes the whole roster (RFC 6121 §2.1.4).
+// query returns the whole roster (RFC 6121 §2.1.4), which is written once: 130 bytes for each contact, beside the 300 that
+// the list has of it. The caller does not change it.
 func (l *list) query() []byte {
+	if b := l.whole.Load(); b != nil {
+		return *b
+	}
+	b := bytes.Clone(l.write()) // without room to spare
+	l.whole.Store(&b)
+	return b
+}
+
+func (l *list) write() []byte {
 	var x stanza.XML
 	x.Start("query", "xmlns", stanza.NSRoster, "ver", strconv.FormatUint(l.ver, 10))
 	for _, it := range l.items {
@@ -109,6 +145,9 @@ func (l *list) since(v uint64) (changes []*item, ok bool) {
 // news returns what a client that names a version has missed. ok is false where that cannot be told, or where the whole
 // list is the shorter answer.
 func (l *list) news(version string) (changes []*item, ok bool) {
+	if version == "" {
+		return nil, false
+	}
 	v, err := strconv.ParseUint(version, 10, 64)
 	if err != nil || v > l.ver {
 		return nil, false

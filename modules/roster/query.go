@@ -49,7 +49,9 @@ func (m *module) get(ctx context.Context, q *modules.IQ) error {
 		s.Send(ctx, q.Stanza.Result(nil))
 		m.pushAll(ctx, s, changes)
 	} else {
-		s.Send(ctx, q.Stanza.Result(l.query()))
+		answer := q.Stanza.Result(nil)
+		answer.Add(l.query()) // not copied, nor read again, before it is in the outbox
+		s.Send(ctx, answer)
 	}
 	lock := &m.locks[stripe(owner.Local())]
 	lock.Lock()
@@ -60,8 +62,10 @@ func (m *module) get(ctx context.Context, q *modules.IQ) error {
 		m.h.Log.Error("roster not read", "user", owner.Local(), "session", s.ID(), "err", err)
 		return modules.Done
 	}
-	changes, _ := now.since(l.ver)
-	m.pushAll(quiet(ctx), s, changes)
+	if now.ver != l.ver {
+		changes, _ := now.since(l.ver)
+		m.pushAll(quiet(ctx), s, changes)
+	}
 	return modules.Done
 }
 

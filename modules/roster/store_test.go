@@ -50,8 +50,8 @@ func FuzzGone(f *testing.F) {
 		if l.parseGone(b) != nil {
 			return
 		}
-		if err := again.parseGone(l.goneRecord()); err != nil || !reflect.DeepEqual(l, again) {
-			t.Fatalf("%+v became %+v, %v", l, again, err)
+		if err := again.parseGone(l.goneRecord()); err != nil || !reflect.DeepEqual(&l, &again) {
+			t.Fatalf("%+v became %+v, %v", &l, &again, err)
 		}
 	})
 }
