@@ -1,6 +1,9 @@
 package stream
 
-import "context"
+import (
+	"context"
+	"runtime"
+)
 
 // Batch collects the connections that got output while one read buffer full of stanzas was handled, so that each is
 // flushed once. It belongs to one reading goroutine; it travels in the context of the handlers that run on it.
@@ -17,6 +20,9 @@ type batchKey struct{}
 
 // maxBatch is the number of connections that a batch keeps room for after a flush.
 const maxBatch = 16
+
+// wide is the number of connections beyond which a batch is for an audience: more than the devices of two people.
+const wide = 8
 
 // WithBatch returns a context that carries b: b itself, which takes ctx on. It is called once for each Batch.
 func WithBatch(ctx context.Context, b *Batch) context.Context {
@@ -45,7 +51,14 @@ func BatchOf(ctx context.Context) *Batch {
 }
 
 // Flush flushes every connection collected and empties the batch.
+//
+// Where it is for an audience, readers that are ready to run go first. Audiences overlap, as contacts of contacts do: what
+// several say at a time then costs each listener one record and one write, and the last to be flushed finds nothing to do.
+// Where nobody else is ready, this costs nothing. A message for a few devices does not wait for anybody.
 func (b *Batch) Flush() {
+	if len(b.conns) > wide {
+		runtime.Gosched()
+	}
 	for i, c := range b.conns {
 		b.conns[i] = nil
 		c.flush(b)

@@ -8,7 +8,8 @@
 //     when all is written.
 //   - A connection that has nothing to say holds no buffer, no timer of ours and no writer goroutine. It waits for input
 //     in a few bytes of its own and takes a buffer when there is some.
-//   - What lies in the outbox at the time of writing goes out in one TLS record sequence: writes coalesce by themselves.
+//   - What lies in the outbox at the time of writing goes out in one TLS record sequence: writes coalesce by themselves. A
+//     batch for many gives readers that are ready the time to add theirs (Batch.Flush).
 //   - Below TLS sits a wire, whose Write never waits, because TLS writes while it reads. While it has bytes left that the
 //     socket did not take, nothing more is encrypted: what waits, waits in the outbox, as text and with a bound.
 //   - The socket's read deadline may be earlier than the one wanted, never later; who wakes too early goes on reading.

@@ -105,6 +105,51 @@ func TestBatchCoalesces(t *testing.T) {
 	}
 }
 
+// What several readers have for the same audience goes out together; a few devices get theirs at once.
+func TestAudience(t *testing.T) {
+	for name, c := range map[string]struct {
+		conns    int
+		together bool
+	}{"a few devices": {wide, false}, "an audience": {wide + 1, true}} {
+		t.Run(name, func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // who is ready waits for who runs
+			var conns []*Conn
+			var peers []net.Conn
+			for range c.conns {
+				conn, peer := open(t, testOptions())
+				conns, peers = append(conns, conn), append(peers, peer)
+			}
+			say := func(b *Batch, text string) {
+				ctx := WithBatch(t.Context(), b)
+				for _, conn := range conns {
+					queue(t, conn, ctx, text)
+				}
+			}
+			var first, second Batch
+			say(&first, "one")
+			waits, done := 0, make(chan struct{})
+			go func() { // another reader, which is ready to run
+				defer close(done)
+				for _, conn := range conns {
+					waits += conn.Waiting()
+				}
+				say(&second, "two")
+				second.Flush()
+			}()
+			first.Flush()
+			<-done
+			for _, peer := range peers {
+				if got := expect(t, peer, "two"); !strings.HasSuffix(got, "onetwo") {
+					t.Errorf("got %q", got)
+				}
+			}
+			if together := waits == c.conns*len("one"); together != c.together {
+				t.Errorf("%d bytes waited for what others said", waits)
+			}
+		})
+	}
+}
+
 func TestBatchIsFlushedEarly(t *testing.T) {
 	conn, c := open(t, testOptions())
 	var b Batch
