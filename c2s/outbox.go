@@ -18,15 +18,8 @@ var (
 // Send implements modules.Session (hop 5): hooks, XEP-0352, XEP-0198, outbox. It never waits for the client, but for one
 // case: see yield.
 func (s *session) Send(ctx context.Context, st *stanza.Stanza) error {
-	if t := s.srv.o.Router.Table(s.jid.Domain()); t != nil && !t.Hooks.ToClient.Empty() {
-		p := &modules.Packet{Stanza: st, From: st.From(), To: st.To(), Session: s}
-		switch err := t.Hooks.ToClient.Run(ctx, p); {
-		case err == modules.Done:
-			return nil
-		case err != nil:
-			s.srv.o.Router.Bounce(ctx, p, s.srv.stanzaError(p, err))
-			return nil
-		}
+	if t := s.srv.o.Router.Table(s.jid.Domain()); t != nil && !t.Hooks.ToClient.Empty() && !s.pass(ctx, t, st) {
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,6 +34,16 @@ func (s *session) Send(ctx context.Context, st *stanza.Stanza) error {
 		s.release(ctx)
 	}
 	return s.put(ctx, st)
+}
+
+// pass asks the modules whether a stanza goes on to the client.
+func (s *session) pass(ctx context.Context, t *modules.Table, st *stanza.Stanza) bool {
+	p := &modules.Packet{Stanza: st, From: st.From(), To: st.To(), Session: s}
+	err := t.Hooks.ToClient.Run(ctx, p)
+	if err != nil && err != modules.Done {
+		s.srv.o.Router.Bounce(ctx, p, s.srv.stanzaError(p, err))
+	}
+	return err == nil
 }
 
 // put queues a stanza for the client. Under mu.

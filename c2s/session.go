@@ -177,15 +177,11 @@ var packets = sync.Pool{New: func() any { return new(modules.Packet) }}
 
 // stanza sends a stanza of the client's on its way (RFC 6120 §8.1, §10.3).
 func (s *session) stanza(c *client, st *stanza.Stanza) error {
-	// RFC 6120 §8.1.2.1: a client speaks for itself alone.
-	if from := st.From(); from != s.jid && (!from.IsZero() || given(st, "from")) && from != s.jid.Bare() {
+	if !s.mayBeFrom(st) {
 		return &stream.Error{Condition: "invalid-from"} // RFC 6120 §4.9.3.9
 	}
-	st.SetFrom(s.jid)
-	st.SetLang(c.lang) // RFC 6120 §8.1.5
-	p := packets.Get().(*modules.Packet)
+	p := s.packet(c, st)
 	defer packets.Put(p)
-	*p = modules.Packet{Stanza: st, From: s.jid, To: st.To(), Origin: s}
 	r := s.srv.o.Router
 	if e := s.check(p); e != nil {
 		r.Bounce(&c.batch, p, e)
@@ -195,14 +191,11 @@ func (s *session) stanza(c *client, st *stanza.Stanza) error {
 	if err != nil {
 		return err
 	}
-	if st.Kind == stanza.KindIQ && st.Has(stanza.NSSession, "session") && (p.To.IsZero() || p.To == s.jid.Host()) {
-		// COMPAT: clients of RFC 3921 §3 ask for a session; there has been one since the resource was bound.
+	if s.asksForSession(p) {
 		s.Send(&c.batch, st.Result(nil))
 		return nil
 	}
-	if p.To.IsZero() && st.Kind != stanza.KindPresence {
-		p.To = s.jid.Bare() // RFC 6120 §10.3.1, §10.3.3: for the client's own account
-	}
+	s.address(p)
 	if err := t.Hooks.Outgoing.Run(&c.batch, p); err != nil {
 		if err != modules.Done {
 			r.Bounce(&c.batch, p, s.srv.stanzaError(p, err))
@@ -215,6 +208,35 @@ func (s *session) stanza(c *client, st *stanza.Stanza) error {
 	}
 	r.Route(&c.batch, p)
 	return nil
+}
+
+// packet stamps a stanza of the client's and makes it ready to go.
+func (s *session) packet(c *client, st *stanza.Stanza) *modules.Packet {
+	st.SetFrom(s.jid)
+	st.SetLang(c.lang) // RFC 6120 §8.1.5
+	p := packets.Get().(*modules.Packet)
+	*p = modules.Packet{Stanza: st, From: s.jid, To: st.To(), Origin: s}
+	return p
+}
+
+// address says whose it is what the client sends to nobody: its own account's (RFC 6120 §10.3.1, §10.3.3).
+func (s *session) address(p *modules.Packet) {
+	if p.To.IsZero() && p.Stanza.Kind != stanza.KindPresence {
+		p.To = s.jid.Bare()
+	}
+}
+
+// mayBeFrom tells whether a client says the truth about itself, or nothing (RFC 6120 §8.1.2.1): it speaks for itself alone.
+func (s *session) mayBeFrom(st *stanza.Stanza) bool {
+	from := st.From()
+	return from == s.jid || from.IsZero() && !given(st, "from") || from == s.jid.Bare()
+}
+
+// asksForSession tells a request that needs nothing done.
+//
+// COMPAT: clients of RFC 3921 §3 ask for a session; there has been one since the resource was bound.
+func (s *session) asksForSession(p *modules.Packet) bool {
+	return p.Stanza.Kind == stanza.KindIQ && p.Stanza.Has(stanza.NSSession, "session") && (p.To.IsZero() || p.To == s.jid.Host())
 }
 
 func given(st *stanza.Stanza, attr string) bool { _, ok := st.Attr(attr); return ok }

@@ -34,39 +34,53 @@ func Parse(raw []byte) (*Stanza, error) {
 // id are left out. A payload that is not well-formed, a mistake of ours, never travels: the stanza becomes an
 // internal-server-error.
 func New(kind Kind, typ Type, id string, from, to JID, payload []byte) *Stanza {
-	return build(kind, typ, id, "", from, to, payload)
+	return (&head{kind, typ, id, "", from, to}).build(payload)
 }
 
-func build(kind Kind, typ Type, id, lang string, from, to JID, payload []byte) *Stanza {
-	st, err := parseIn(appendStanza(kind, typ, id, lang, from, to, payload), NSClient)
+// head is what a stanza of our own says of itself. It is passed on as one: who reads for a client has a small stack.
+type head struct {
+	kind     Kind
+	typ      Type
+	id, lang string
+	from, to JID
+}
+
+func (h *head) build(payload []byte) *Stanza {
+	st, err := parseIn(h.append(payload), NSClient)
 	if err != nil {
-		e := Err(InternalServerError, "")
-		st, _ = parseIn(appendStanza(kind, TypeError, id, lang, from, to, e.AppendTo(nil)), NSClient)
+		return h.broken()
 	}
 	return st
 }
 
-func appendStanza(kind Kind, typ Type, id, lang string, from, to JID, payload []byte) []byte {
-	name := kind.String()
+// broken is what becomes of a stanza that is not well-formed.
+func (h *head) broken() *Stanza {
+	h.typ = TypeError
+	st, _ := parseIn(h.append(Err(InternalServerError, "").AppendTo(nil)), NSClient)
+	return st
+}
+
+func (h *head) append(payload []byte) []byte {
+	name := h.kind.String()
 	if name == "" {
 		name = "message" // there is no building of anything else
 	}
-	dst := make([]byte, 0, 96+len(id)+len(payload)+len(lang)+from.escapedMax()+to.escapedMax())
+	dst := make([]byte, 0, 96+len(h.id)+len(payload)+len(h.lang)+h.from.escapedMax()+h.to.escapedMax())
 	dst = append(append(dst, '<'), name...)
-	if t := typ.String(); t != "" {
+	if t := h.typ.String(); t != "" {
 		dst = appendAttr(dst, "type", t)
 	}
-	if id != "" {
-		dst = appendAttr(dst, "id", id)
+	if h.id != "" {
+		dst = appendAttr(dst, "id", h.id)
 	}
-	if !from.IsZero() {
-		dst = append(from.appendEscaped(append(dst, " from='"...)), '\'')
+	if !h.from.IsZero() {
+		dst = append(h.from.appendEscaped(append(dst, " from='"...)), '\'')
 	}
-	if !to.IsZero() {
-		dst = append(to.appendEscaped(append(dst, " to='"...)), '\'')
+	if !h.to.IsZero() {
+		dst = append(h.to.appendEscaped(append(dst, " to='"...)), '\'')
 	}
-	if lang != "" {
-		dst = appendAttr(dst, "xml:lang", lang)
+	if h.lang != "" {
+		dst = appendAttr(dst, "xml:lang", h.lang)
 	}
 	if len(payload) == 0 {
 		return append(dst, "/>"...)
@@ -76,7 +90,7 @@ func appendStanza(kind Kind, typ Type, id, lang string, from, to JID, payload []
 
 // Result makes the answer to an IQ get or set: addresses swapped, same id.
 func (s *Stanza) Result(payload []byte) *Stanza {
-	return New(KindIQ, TypeResult, s.ID(), s.to, s.from, payload) // RFC 6120 §8.2.3
+	return (&head{KindIQ, TypeResult, s.ID(), "", s.to, s.from}).build(payload) // RFC 6120 §8.2.3
 }
 
 // Bounce makes the error stanza that answers s: addresses swapped, same kind, id and xml:lang (RFC 6120 §8.3.1). It
@@ -88,5 +102,5 @@ func (s *Stanza) Bounce(e *Error) *Stanza {
 	case s.Type == TypeUnavailable, s.Type == TypeProbe: // nobody waits for an answer: the sender is gone or is a server
 		return nil
 	}
-	return build(s.Kind, TypeError, s.ID(), s.Lang(), s.to, s.from, e.AppendTo(nil))
+	return (&head{s.Kind, TypeError, s.ID(), s.Lang(), s.to, s.from}).build(e.AppendTo(nil))
 }

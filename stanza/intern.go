@@ -67,7 +67,10 @@ func InternJID(b []byte) (JID, error) {
 	if e != nil {
 		return e.val, nil
 	}
-	key := string(b)
+	return learnJID(s, string(b))
+}
+
+func learnJID(s *set[JID], key string) (JID, error) {
 	j, err := ParseJID(key)
 	if err == nil {
 		jids.put(s, key, j)

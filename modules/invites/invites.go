@@ -127,17 +127,23 @@ func (m *module) Stop(context.Context) error {
 	return nil
 }
 
-// subscribe takes a subscription request that shows a token of the one it is for: it is granted, and returned (XEP-0379
-// §3.5). With any other token it is a request like others (§4.1).
+// subscribe looks for subscription requests that show a token. It sees every stanza: what is done with a token stands
+// apart, because it would need more of a reader's stack than most stanzas do.
 func (m *module) subscribe(ctx context.Context, p *modules.Packet) error {
 	st := p.Stanza
 	if st.Kind != stanza.KindPresence || st.Type != stanza.TypeSubscribe || p.To.Local() == "" {
 		return nil
 	}
-	i := st.Find(nsPars, "preauth")
-	if i < 0 {
-		return nil
+	if i := st.Find(nsPars, "preauth"); i >= 0 {
+		return m.preauthorized(ctx, p, i)
 	}
+	return nil
+}
+
+// preauthorized takes a subscription request with a token, which is Children[i]. If it is one of the user that the request is
+// for, the subscription is granted, and returned (XEP-0379 §3.5). With any other it is a request like others (§4.1).
+func (m *module) preauthorized(ctx context.Context, p *modules.Packet, i int) error {
+	st := p.Stanza
 	owner, contact := p.To.Bare(), p.From.Bare()
 	if owner == contact || m.known.Subscribed(ctx, owner, contact) {
 		return nil

@@ -152,8 +152,10 @@ func (l *list) news(version string) (changes []*item, ok bool) {
 	if err != nil || v > l.ver {
 		return nil, false
 	}
-	changes, ok = l.since(v)
-	return changes, ok && len(changes) <= removals
+	if changes, ok = l.since(v); !ok || len(changes) > removals {
+		return nil, false
+	}
+	return changes, true
 }
 
 // goneRecord encodes what has been removed.

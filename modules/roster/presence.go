@@ -13,12 +13,7 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 	s := ev.Session
 	full := s.JID()
 	owner := full.Bare()
-	l, err := m.list(ctx, owner.Local())
-	if err != nil {
-		// Without the roster nobody can be told; the account's own devices can.
-		m.h.Log.Error("roster not read for presence", "user", owner.Local(), "session", s.ID(), "err", err)
-		l = &list{}
-	}
+	l := m.audience(ctx, s)
 	// The event's stanza is what the session keeps and others read: addresses are set on a copy.
 	st := ev.Stanza.Clone()
 	st.SetFrom(full)
@@ -46,6 +41,18 @@ func (m *module) presence(ctx context.Context, ev modules.Presence) {
 	case ev.Was == nil:
 		m.arrive(ctx, s, l, own)
 	}
+}
+
+// audience returns the list that says who is told of a session.
+func (m *module) audience(ctx context.Context, s modules.Session) *list {
+	user := s.JID().Local()
+	l, err := m.list(ctx, user)
+	if err != nil {
+		// Without the roster nobody can be told; the account's own devices can.
+		m.h.Log.Error("roster not read for presence", "user", user, "session", s.ID(), "err", err)
+		return &list{}
+	}
+	return l
 }
 
 // arrive brings a session that has just become available what it has missed: the presence of the account's other
@@ -96,7 +103,8 @@ func (m *module) tell(ctx context.Context, st *stanza.Stanza, from stanza.JID, t
 			continue
 		}
 		st.SetTo(to)
-		*p = modules.Packet{Stanza: st, From: from, To: to}
+		*p = modules.Packet{}
+		p.Stanza, p.From, p.To = st, from, to
 		m.h.Router.Route(ctx, p)
 	}
 }

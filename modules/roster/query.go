@@ -32,41 +32,44 @@ func (m *module) query(ctx context.Context, q *modules.IQ) ([]byte, error) {
 
 // get sends the roster (RFC 6121 §2.1.3, §2.1.4), or what has changed since the version that the client has (§2.6.3).
 func (m *module) get(ctx context.Context, q *modules.IQ) error {
-	owner := q.To.Bare()
-	s := q.Origin
+	user, s := q.To.Local(), q.Origin
 	if s == nil {
 		return stanza.Err(stanza.ServiceUnavailable, "") // only sessions have a roster to see
 	}
 	// Changes that come meanwhile are told behind the answer. The answer may be long and the client slow: it is sent
 	// without the lock, and what little is left to tell with it.
-	l, err := m.list(ctx, owner.Local())
+	l, err := m.list(ctx, user)
 	if err != nil {
 		return err
 	}
 	s.SetValue(interestKey{}, reading)
 	// What fails from here on fails because the session is gone.
-	if changes, ok := l.news(q.Payload.Attr("ver")); ok {
-		s.Send(ctx, q.Stanza.Result(nil))
-		m.pushAll(ctx, s, changes)
-	} else {
-		answer := q.Stanza.Result(nil)
+	changes, ok := l.news(q.Payload.Attr("ver"))
+	answer := q.Stanza.Result(nil)
+	if !ok {
 		answer.Add(l.query()) // not copied, nor read again, before it is in the outbox
-		s.Send(ctx, answer)
 	}
-	lock := &m.locks[stripe(owner.Local())]
+	s.Send(ctx, answer)
+	m.pushAll(ctx, s, changes)
+	m.inform(ctx, s, user, l)
+	return modules.Done
+}
+
+// inform begins to tell a session of changes. It has l, so what came since is the first.
+func (m *module) inform(ctx context.Context, s modules.Session, user string, l *list) {
+	lock := &m.locks[stripe(user)]
 	lock.Lock()
 	defer lock.Unlock()
 	s.SetValue(interestKey{}, informed)
-	now, err := m.list(ctx, owner.Local())
+	now, err := m.list(ctx, user)
 	if err != nil {
-		m.h.Log.Error("roster not read", "user", owner.Local(), "session", s.ID(), "err", err)
-		return modules.Done
+		m.h.Log.Error("roster not read", "user", user, "session", s.ID(), "err", err)
+		return
 	}
 	if now.ver != l.ver {
 		changes, _ := now.since(l.ver)
 		m.pushAll(quiet(ctx), s, changes)
 	}
-	return modules.Done
 }
 
 // set adds, changes or removes an item (RFC 6121 §2.3, §2.4, §2.5).
