@@ -41,7 +41,8 @@ func (m *module) list(ctx context.Context, owner string) (*list, error) {
 
 // load reads a list from the store.
 func (m *module) load(ctx context.Context, owner string) (*list, error) {
-	l := &list{items: map[stanza.JID]*item{}}
+	l := &list{}
+	var items []*item
 	prefix := ownerKey(owner)
 	err := m.h.Store.View(ctx, func(tx storage.Tx) error {
 		b, err := tx.KV(kvVersions).Get([]byte(owner))
@@ -74,7 +75,7 @@ func (m *module) load(ctx context.Context, owner string) (*list, error) {
 				bad = err
 				return false
 			}
-			l.items[jid] = it
+			items = append(items, it)
 			return true
 		})
 		if err == nil {
@@ -84,6 +85,10 @@ func (m *module) load(ctx context.Context, owner string) (*list, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read roster: %w", err)
+	}
+	l.items = make(map[stanza.JID]*item, len(items)) // one that grows costs as much again
+	for _, it := range items {
+		l.items[it.jid] = it
 	}
 	return l.index(), nil
 }
