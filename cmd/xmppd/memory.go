@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/xmppd/xmppd/storage"
 )
 
 // After a storm of logins a third of the memory is garbage, and as clients that say nothing make none, the collector would
@@ -34,8 +36,8 @@ func (t *tidier) due(allocated, live uint64) bool {
 	return true
 }
 
-// tidy gives memory back while the server is quiet, until ctx ends.
-func tidy(ctx context.Context) {
+// tidy gives memory back while the server is quiet, until ctx ends. A store that keeps something in memory gives it back first.
+func tidy(ctx context.Context, store storage.Store) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
@@ -48,6 +50,9 @@ func tidy(ctx context.Context) {
 		}
 		metrics.Read(sample)
 		if t.due(sample[0].Value.Uint64(), sample[1].Value.Uint64()) {
+			if s, ok := store.(interface{ Tidy(context.Context) error }); ok {
+				s.Tidy(ctx) // its errors are told where something is written
+			}
 			debug.FreeOSMemory()
 		}
 	}

@@ -131,7 +131,7 @@ func (s *server) serve(ctx context.Context, api http.Handler) error {
 	tidying, stopTidying := context.WithCancel(ctx)
 	defer stopTidying()
 	if os.Getenv("GOGC") != "off" {
-		go tidy(tidying)
+		go tidy(tidying, s.store)
 	}
 	s.certProblems()
 	s.welcome(ctx, cfg)

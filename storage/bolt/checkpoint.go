@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -16,7 +17,7 @@ import (
 const (
 	layerSize  = 8 << 20          // bytes of changes after which one begins, or
 	layerPart  = 8                // that part of what room there is
-	layerAge   = 30 * time.Second // and time since the first of them
+	layerAge   = 10 * time.Second // and time since the first of them
 	fullPause  = 5 * time.Second  // until the next attempt, where there was no room
 	tablePages = 2                // of the file that a table's changes are expected to touch beside what is in them
 )
@@ -243,6 +244,17 @@ func (w *fileTx) move(t *table, deletions bool) error {
 			}
 		})
 		return err
+	})
+}
+
+// Tidy gives memory back that is needed when there is something to do: layers, and pages of the file that the system has in its
+// own memory all the same.
+func (s *Store) Tidy(ctx context.Context) error {
+	if err := s.flushed(ctx); err != nil {
+		return err
+	}
+	return s.viewFile(func(tx *bolt.Tx) error { // the mapping stays where it is meanwhile
+		return letGo(s.db.Info().Data, uintptr(tx.Size()))
 	})
 }
 
