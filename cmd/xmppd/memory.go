@@ -16,7 +16,7 @@ import (
 const (
 	tidyEvery = 3 * time.Second // how often to look
 	quietHeap = 1 << 20         // a server that allocates less than this in that time, or than a sixteenth of its heap, is quiet
-	tidyWorth = 1 << 20         // bytes, or an eighth of the heap, that must have been allocated for another run
+	tidyWorth = 1 << 20         // bytes, or a sixteenth of the heap, that must have been allocated for another run
 )
 
 // tidier decides when. All it is told is bytes since the start of the process, and bytes alive.
@@ -29,7 +29,7 @@ type tidier struct {
 func (t *tidier) due(allocated, live uint64) bool {
 	quiet := allocated-t.seen < max(quietHeap, live/16)
 	t.seen = allocated
-	if !quiet || allocated-t.done < max(tidyWorth, live/8) {
+	if !quiet || allocated-t.done < max(tidyWorth, live/16) {
 		return false
 	}
 	t.done = allocated

@@ -17,9 +17,9 @@ func TestTidier(t *testing.T) {
 		{14 * mib, 4 * mib, false, "busy"},
 		{200 * mib, 160 * mib, false, "busy"},
 		{205 * mib, 160 * mib, true, "quiet for its size"},
-		{214 * mib, 160 * mib, false, "quiet for its size, but little to gain"},
-		{223 * mib, 160 * mib, false, "still"},
-		{226 * mib, 160 * mib, true, "an eighth"},
+		{209 * mib, 160 * mib, false, "quiet for its size, but little to gain"},
+		{214 * mib, 160 * mib, false, "still"},
+		{216 * mib, 160 * mib, true, "a sixteenth"},
 	} {
 		if got := td.due(c.allocated, c.live); got != c.due {
 			t.Errorf("step %d, %s: %t", i, c.why, got)

@@ -70,6 +70,7 @@ type Store struct {
 	since     time.Time // the active layer has something since about then; zero: not known
 	applied   chan error
 	applying  bool
+	aged      bool      // the frozen layer was not full, but old
 	tried     time.Time // when a checkpoint last failed
 
 	closing  sync.Once

@@ -54,6 +54,7 @@ func (s *Store) freeze() error {
 	s.mu.Lock()
 	s.frozen, s.active = s.active, newLayer()
 	s.mu.Unlock()
+	s.aged = false
 	s.since = time.Time{}
 	return nil
 }
@@ -74,6 +75,9 @@ func (s *Store) settle(err error) error {
 	s.mu.Lock()
 	s.frozen = nil
 	s.mu.Unlock()
+	if s.aged {
+		s.letGo() // little is going on: the pages that it read and wrote need not stay
+	}
 	return nil
 }
 
@@ -123,6 +127,7 @@ func (s *Store) age() {
 		s.since = time.Now().Add(fullPause - layerAge)
 		return
 	}
+	s.aged = true
 	s.apply()
 }
 
@@ -247,12 +252,16 @@ func (w *fileTx) move(t *table, deletions bool) error {
 	})
 }
 
-// Tidy gives memory back that is needed when there is something to do: layers, and pages of the file that the system has in its
-// own memory all the same.
+// Tidy gives memory back that is needed when there is something to do: layers, and pages of the file.
 func (s *Store) Tidy(ctx context.Context) error {
 	if err := s.flushed(ctx); err != nil {
 		return err
 	}
+	return s.letGo()
+}
+
+// letGo takes the file's pages out of the process's memory: the system has them in its own all the same.
+func (s *Store) letGo() error {
 	return s.viewFile(func(tx *bolt.Tx) error { // the mapping stays where it is meanwhile
 		return letGo(s.db.Info().Data, uintptr(tx.Size()))
 	})
