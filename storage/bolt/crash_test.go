@@ -50,7 +50,11 @@ func crashChild(path, round string) {
 		fmt.Println("error", err)
 		os.Exit(3)
 	}
-	s, err := Open(path, Options{})
+	o := Options{}
+	if n, _ := strconv.Atoi(round); n%2 == 1 {
+		o.layerSize = 20_000 // so that checkpoints are hit
+	}
+	s, err := Open(path, o)
 	if err != nil {
 		fail(err)
 	}

@@ -69,7 +69,7 @@ func below(in, names [][]byte) bool {
 func (l *layer) clear(id string, in [][]byte) {
 	for _, t := range l.tables {
 		if below(t.in, in) {
-			t.m, t.cleared = driver.Map[cell]{}, true
+			t.m, t.cleared, t.gone = driver.Map[cell]{}, true, 0 // IDs may begin anew
 		}
 	}
 	t, _ := l.table(id, in)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/storage"
+	"github.com/xmppd/xmppd/storage/internal/driver"
 )
 
 // model is what a store must have, in plain maps.
@@ -135,7 +136,7 @@ func (r *layersRun) step() (what string) {
 		return "delete " + name(path) + " " + key
 	case 2, 3, 4:
 		path, owner, with := r.path(), r.pick(owners), r.pick([]string{"", "w", "w2"})
-		it := storage.Item{With: with, At: time.Unix(int64(r.n), 0).UTC(), Data: []byte(r.value())}
+		it := storage.Item{With: with, At: time.Unix(int64(r.byte()), 0).UTC(), Data: []byte(r.value())}
 		e := storage.Entry{Owner: owner, Item: it}
 		if r.byte()%4 == 0 {
 			e.MaxItems = 3
@@ -153,10 +154,8 @@ func (r *layersRun) step() (what string) {
 			}
 			it.ID, r.m.last[key] = id, id
 			r.m.items[key] = append(r.m.items[key], it)
-		}
-		if e.MaxItems > 0 {
-			for range ids { // some at a time
-				r.m.items[key] = r.m.items[key][max(0, len(r.m.items[key])-max(e.MaxItems, r.count(path, owner))):]
+			if n := len(r.m.items[key]); e.MaxItems > 0 && n > e.MaxItems {
+				r.m.items[key] = r.m.items[key][min(n-e.MaxItems, driver.TrimMost):]
 			}
 		}
 		return fmt.Sprintf("append %d %s", len(ids), key)
@@ -260,7 +259,7 @@ func (r *layersRun) step() (what string) {
 		r.reopen(false)
 		return "close"
 	case 14:
-		path, before := r.path(), time.Unix(int64(r.n-int(r.byte()%32)), 0)
+		path, before := r.path(), time.Unix(int64(r.byte()), 0)
 		n, err := r.s.Bucket(path...).Archive("ar").Expire(ctx, "", before)
 		check(t, err)
 		for _, o := range owners {
@@ -278,13 +277,6 @@ func (r *layersRun) step() (what string) {
 		}
 		return "expire " + name(path)
 	}
-}
-
-// count is how many of an owner's items the store has.
-func (r *layersRun) count(path []string, owner string) int {
-	n, _, err := r.s.Bucket(path...).Archive("ar").Stat(r.t.Context(), owner)
-	check(r.t, err)
-	return n
 }
 
 // compare reads in every way.
