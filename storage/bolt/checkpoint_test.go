@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/xmppd/xmppd/storage"
 )
@@ -217,6 +218,7 @@ func TestCheckpointNotBegun(t *testing.T) {
 		*s.journal.file(s.journal.number + 1) = nil
 		check(t, os.Remove(f.name))
 		check(t, os.Mkdir(f.name, 0o700))
+		s.since = time.Now().Add(-layerAge)
 		s.age()
 		if d := s.due(); d < fullPause/2 {
 			t.Errorf("tried again in %v", d)

@@ -361,6 +361,21 @@ func (r *layersRun) compareArchive(what string, path []string, owner string) {
 	}
 }
 
+// TestTrimAnew bounds an archive whose IDs begin anew, below those that were trimmed before it was deleted.
+func TestTrimAnew(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{noSync: true})
+	for _, at := range []int64{1000, 10} {
+		for i := range int64(6) {
+			_, err := s.Bucket("b").Archive("ar").AppendAll(t.Context(), storage.Entry{Owner: "o", Item: storage.Item{At: time.Unix(at+i, 0)}, MaxItems: 3})
+			check(t, err)
+		}
+		if n, _, err := s.Bucket("b").Archive("ar").Stat(t.Context(), "o"); n != 3 || err != nil {
+			t.Errorf("%d items, %v", n, err)
+		}
+		check(t, s.DeleteBucket(t.Context(), "b"))
+	}
+}
+
 // FuzzLayers does what the bytes say, and compares all with plain maps after each step, whether it lies in the file, in a layer, in
 // two, or was read from journals.
 func FuzzLayers(f *testing.F) {
