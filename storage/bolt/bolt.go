@@ -3,8 +3,9 @@
 // # Implementation notes
 //
 //   - One goroutine writes. It takes all that is queued into one transaction and answers when that is synced to disk.
-//   - Reads run on the caller's goroutine, in short transactions: a long one keeps old pages from being used again and
-//     can hold up the writer when the file outgrows its mapping.
+//   - A group is on disk in the journal first, and in a layer in memory; checkpoints move layers into the file.
+//   - Reads run on the caller's goroutine, in short transactions: as long as one lasts the writer adds nothing to the layers,
+//     and where it reads the file, old pages are not used again.
 //   - Every value carries a checksum over itself and its key, every bucket one of its name; bolt itself has none. What
 //     is read from bolt is read under guard, since bolt panics or faults on damaged pages.
 //   - After a failed sync nobody knows what is on disk: from then on every write is refused until a restart. A full disk
