@@ -284,6 +284,9 @@ func TestBadStart(t *testing.T) {
 		inData("O03 data directory that others can enter", []string{"0755", "chmod 700"}, mode("", 0o755)),
 		inData("O03 data directory that a group can enter", []string{"0750", "chmod 700"}, mode("", 0o750)),
 		inData("O03 database that others can read", []string{"xmppd.db", "0644", "chmod 600"}, mode("xmppd.db", 0o644)),
+		inData("O03 journal that others can read", []string{"xmppd.db.journal2", "0644", "chmod 600"}, func(t *testing.T, data string) {
+			put(t, filepath.Join(data, "xmppd.db.journal2"), nil, 0o644)
+		}),
 		inData("O03 keyring that others can read", []string{"server.key", "0640", "chmod 600"}, mode("server.key", 0o640)),
 		inData("O03 keyring that is a link", []string{"server.key", "symbolic link"}, func(t *testing.T, data string) {
 			key := filepath.Join(data, "server.key")
