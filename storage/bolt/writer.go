@@ -260,6 +260,7 @@ func (s *Store) write() {
 		s.flushAsked()
 		if o := w.take(); o != nil {
 			s.commit(o, w.take)
+			s.roll() // those who waited for the commit do not wait for this
 			continue
 		}
 		w.mu.Lock()
@@ -394,7 +395,6 @@ func (s *Store) keep(w *writeTx) error {
 	s.mu.Lock()
 	s.active.merge(w.layer)
 	s.mu.Unlock()
-	s.roll()
 	return nil
 }
 
