@@ -131,30 +131,38 @@ func (s *session) fellAsleep() {
 	batch.Flush()
 }
 
-// fewerAsleep ends the session of an account that has hibernated longest, if the account has too many.
+// fewerAsleep ends the sessions of an account that have hibernated longest, as far as the account has too many. Several
+// that fall asleep at once may each come here: they choose the same session, and whoever has waited for its end counts anew.
 func (s *server) fewerAsleep(account stanza.JID) {
 	limit := s.policy.Load().Hibernated
-	if limit <= 0 {
-		return
+	for {
+		n, oldest, nap := s.asleep(account)
+		if n <= limit {
+			return
+		}
+		oldest.endIf(nil, func() bool { return oldest.client == nil && oldest.sm.naps == nap })
 	}
-	n := 0
-	var oldest *session
+}
+
+// asleep counts the hibernated sessions of an account that are not about to end. It returns the one that has hibernated
+// longest, and which of its naps that is.
+func (s *server) asleep(account stanza.JID) (n int, oldest *session, nap int) {
 	var since time.Time
 	for _, o := range s.o.Router.Sessions(account) {
 		o, ok := o.(*session)
-		if !ok || !o.Hibernated() {
+		if !ok {
 			continue
 		}
-		n++
 		o.mu.Lock()
-		if at := o.sm.since; oldest == nil || at.Before(since) {
-			oldest, since = o, at
+		if o.Hibernated() && !o.closed && !o.ending {
+			n++
+			if oldest == nil || o.sm.since.Before(since) {
+				oldest, since, nap = o, o.sm.since, o.sm.naps
+			}
 		}
 		o.mu.Unlock()
 	}
-	if n > limit {
-		oldest.endIf(nil, func() bool { return oldest.client == nil })
-	}
+	return n, oldest, nap
 }
 
 // earlySM deals with XEP-0198 before a resource is bound: only to resume makes sense.

@@ -181,8 +181,9 @@ func (s *session) startManagement(resume bool, maxTime string) string {
 	}
 	m := &sm{}
 	s.sm = m
-	limit := time.Duration(s.srv.policy.Load().SMResume)
-	if !resume || limit < time.Second {
+	p := s.srv.policy.Load()
+	limit := time.Duration(p.SMResume)
+	if !resume || limit < time.Second || p.Hibernated <= 0 {
 		return "<enabled xmlns='" + stanza.NSSM + "'/>"
 	}
 	m.max = limit

@@ -485,6 +485,56 @@ func TestHibernatedLimit(t *testing.T) {
 	})
 }
 
+// Many that fall asleep at once choose the same session to go, and still no more stay than may.
+func TestHibernatedLimitAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, noTLS+"[limits]\nhibernated_per_account = 6\n")
+		var peers []*peer
+		for i := range 8 {
+			p, _ := r.managed(r.pipe(), "alice", fmt.Sprint("r", i))
+			peers = append(peers, p)
+		}
+		close := func(peers []*peer) {
+			for _, p := range peers {
+				p.c.Close()
+			}
+			synctest.Wait()
+		}
+		close(peers[:6])
+		r.cfg.Limits.Hibernated = 2
+		r.srv.Reload(r.cfg)
+		close(peers[6:])
+		if n := len(r.router.Sessions(jid("alice@a.test"))); n != 2 || r.srv.Stats().Hibernated != 2 {
+			t.Errorf("%d sessions", n)
+		}
+		for _, res := range []string{"r6", "r7"} {
+			if r.router.Session(jid("alice@a.test/"+res)) == nil {
+				t.Errorf("%s is gone", res)
+			}
+		}
+	})
+}
+
+// Where none may hibernate no resumption is promised, and what was promised before a reload ends too.
+func TestNoneHibernates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, noTLS)
+		before, _ := r.managed(r.pipe(), "alice", "before")
+		r.cfg.Limits.Hibernated = 0
+		r.srv.Reload(r.cfg)
+		after := r.pipe()
+		r.bound(after, "alice", "after")
+		after.send("<enable %s resume='true'/>", nsSM)
+		after.want("<enabled " + nsSM + "/>")
+		before.c.Close()
+		after.c.Close()
+		synctest.Wait()
+		if n := len(r.router.Sessions(jid("alice@a.test"))); n != 0 {
+			t.Errorf("%d sessions", n)
+		}
+	})
+}
+
 // A hibernated session does not keep its owner out.
 func TestHibernatedMakesRoom(t *testing.T) {
 	r := newRig(t, noTLS+"[limits]\nresources_per_account = 2\n")

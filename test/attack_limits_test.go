@@ -446,7 +446,8 @@ func attackSM(t *testing.T, g *xtest.Target) {
 			from := len(g.Log())
 			c, id := enabled(t, fmt.Sprintf("mallory@a.test/s%d", i))
 			c.Conn.Close()
-			g.WaitLog(t, from, "waits to be resumed")
+			// This one: clients of the subtests above, which are cut at their end, fall asleep meanwhile too.
+			g.WaitLog(t, from, fmt.Sprintf(`"account":"mallory@a.test","resource":"s%d"`, i))
 			ids = append(ids, id)
 		}
 		awaitGone(t, g.Server, "mallory@a.test/s2")
