@@ -23,7 +23,7 @@ type AccountCacheOptions[T any] struct {
 	// Weight is what a value costs; nil: each costs 1. Max is how much all may cost.
 	Weight func(T) int
 	Max    int
-	// Keep tells what is not to be forgotten, such as accounts with a session. May be nil.
+	// Keep tells what is not to be forgotten, such as accounts with a session (Host.Connected). May be nil.
 	Keep func(local string) bool
 }
 

@@ -59,6 +59,12 @@ type Host struct {
 // File returns the configuration in force now. Handlers ask it for limits each time they need one.
 func (h *Host) File() *config.Config { return h.loader.file.Load() }
 
+// Connected tells whether an account of this host has a session, be it a hibernated one.
+func (h *Host) Connected(local string) bool {
+	j, err := stanza.NewJID(local, h.Name, "")
+	return err == nil && len(h.Router.Sessions(j)) > 0
+}
+
 // Stream announces a stream feature.
 func (h *Host) Stream(f stream.Feature) {
 	record(h.reg, "stream feature "+f.Name, func(string) { h.reg.features = append(h.reg.features, f) })

@@ -79,7 +79,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	}
 	m.h, m.roster = h, svc
 	m.lists = modules.NewAccountCache(modules.AccountCacheOptions[*list]{
-		Read: m.read, Weight: (*list).weight, Max: m.cfg.CachedItems, Keep: m.connected,
+		Read: m.read, Weight: (*list).weight, Max: m.cfg.CachedItems, Keep: h.Connected,
 	})
 	m.sweep.Start(sweepEvery, m.sweepReports)
 	h.IQ(modules.Account, ns, m.query)
@@ -102,12 +102,6 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 func (m *module) Stop(context.Context) error {
 	m.sweep.Stop()
 	return nil
-}
-
-// connected tells whether an account has a session: then its list is needed all the time.
-func (m *module) connected(local string) bool {
-	j, err := stanza.NewJID(local, m.h.Name, "")
-	return err == nil && len(m.h.Router.Sessions(j)) > 0
 }
 
 // forget removes all that is kept of an account.

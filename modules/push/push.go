@@ -85,7 +85,7 @@ type module struct {
 func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h = h
 	m.services = modules.NewAccountCache(modules.AccountCacheOptions[services]{
-		Read: m.read, Weight: func(l services) int { return 1 + len(l) }, Max: m.cfg.CachedItems, Keep: m.connected,
+		Read: m.read, Weight: func(l services) int { return 1 + len(l) }, Max: m.cfg.CachedItems, Keep: h.Connected,
 	})
 	h.IQ(modules.Account, ns, m.query)
 	h.Disco(modules.Account, ns) // XEP-0357 §4
@@ -112,12 +112,6 @@ func (m *module) Stop(context.Context) error {
 		}
 	}
 	return nil
-}
-
-// connected tells whether an account has a session.
-func (m *module) connected(local string) bool {
-	j, err := stanza.NewJID(local, m.h.Name, "")
-	return err == nil && len(m.h.Router.Sessions(j)) > 0
 }
 
 // forget removes all that is kept of an account.
