@@ -60,7 +60,7 @@ func (e usageError) Error() string { return string(e) }
 var errReported = errors.New("reported")
 
 func main() {
-	syscall.Umask(0o077) // before the first file is made: nothing of ours is for others to read
+	umask() // before the first file is made: nothing of ours is for others to read
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
