@@ -31,7 +31,8 @@ func TestTurns(t *testing.T) {
 	p := r.client("alice", "x")
 	p.send("%s<iq type='get' id='q' to='a.test'><nothing xmlns='urn:x'/></iq>", strings.Repeat("<message/>", 300))
 	p.want("<iq *id='q'*")
-	if waited < 0 || waited > 1+elementsInTurn {
-		t.Errorf("others had to wait for %d stanzas, want %d at most", waited, elementsInTurn)
+	// Go's scheduler prefers who has yielded at every 61st of its choices: then it is the next turn.
+	if waited < 0 || waited > 1+2*elementsInTurn {
+		t.Errorf("others had to wait for %d stanzas, want %d at most", waited, 2*elementsInTurn)
 	}
 }
