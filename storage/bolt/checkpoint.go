@@ -15,7 +15,7 @@ import (
 // goroutine writes it into the file, in one transaction; then that layer and that journal count no more. Meanwhile the other
 // journal and a new active layer take what comes. All but that goroutine's work is done by the writer's.
 const (
-	layerSize  = 8 << 20          // bytes of changes after which one begins, or
+	layerSize  = 4 << 20          // bytes of changes after which one begins, or
 	layerPart  = 8                // that part of what room there is
 	layerAge   = 10 * time.Second // and time since the first of them
 	fullPause  = 5 * time.Second  // until the next attempt, where there was no room
