@@ -153,7 +153,15 @@ func checkFiles(cfg *config.Config) []finding {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return append(checkKeys(cfg), finding{"files", true, dir + " is not there yet; the first start makes it, with mode 0700"})
 	}
-	out := []finding{{"files", true, dir + ": owner and mode are right"}}
+	var out []finding
+	judge := func(path string, err error) {
+		if err != nil {
+			out = append(out, finding{"files", false, err.Error()})
+		} else {
+			out = append(out, finding{"files", true, path + ": owner and mode are right"})
+		}
+	}
+	judge(dir, nil)
 	for _, name := range []string{databaseName, keyringName} {
 		p := filepath.Join(dir, name)
 		if _, err := os.Lstat(p); errors.Is(err, os.ErrNotExist) {
@@ -164,19 +172,11 @@ func checkFiles(cfg *config.Config) []finding {
 		if err == nil && name == keyringName {
 			_, err = auth.OpenKeyring(p)
 		}
-		if err != nil {
-			out = append(out, finding{"files", false, err.Error()})
-		} else {
-			out = append(out, finding{"files", true, p + ": owner and mode are right"})
-		}
+		judge(p, err)
 	}
 	for _, p := range bolt.Journals(filepath.Join(dir, databaseName)) { // there are some while a server runs, and after a crash
-		if err := storage.CheckSecretFile(p); errors.Is(err, os.ErrNotExist) {
-			continue
-		} else if err != nil {
-			out = append(out, finding{"files", false, err.Error()})
-		} else {
-			out = append(out, finding{"files", true, p + ": owner and mode are right"})
+		if err := storage.CheckSecretFile(p); !errors.Is(err, os.ErrNotExist) {
+			judge(p, err)
 		}
 	}
 	return append(out, checkKeys(cfg)...)
