@@ -71,6 +71,14 @@ func (a *archive) counters(in *tab, owner string) (c counters, ok bool, err erro
 	return counters{n.Uint64(p), n.Uint64(p[8:]), n.Uint64(p[16:]), n.Uint64(p[24:])}, true, nil
 }
 
+// counted is counters, or what they should be where they are damaged.
+func (a *archive) counted(in, items *tab, owner string) (c counters, ok bool, err error) {
+	if c, ok, err = a.counters(in, owner); errors.Is(err, storage.ErrCorrupt) {
+		c, err = recount(items)
+	}
+	return c, ok, err
+}
+
 // recount counts an owner's items anew, after the counters were damaged. It runs under guard.
 func recount(items *tab) (c counters, err error) {
 	cur, k, rec, err := items.seek([]byte{'i'}, []byte{'i'}, false)
@@ -115,7 +123,15 @@ type rawItem struct {
 
 func decodeItem(key, rec []byte) (it rawItem, ok bool) {
 	p, ok := payload(key, rec)
-	if !ok || len(p) < 14 || len(key) != 9 {
+	if !ok {
+		return it, false
+	}
+	return itemOf(key, p)
+}
+
+// itemOf decodes an item's payload.
+func itemOf(key, p []byte) (it rawItem, ok bool) {
+	if len(p) < 14 || len(key) != 9 {
 		return it, false
 	}
 	it.id = binary.BigEndian.Uint64(key[1:])
@@ -146,7 +162,8 @@ func (it *rawItem) item() storage.Item {
 
 // open is an archive and an owner's items, as a snapshot has them.
 func (a *archive) open(tab func(id string, in [][]byte) *tab, owner string) (in, items *tab) {
-	return tab(a.id, a.in), tab(a.id+owner+"\x00o", a.owner(owner)) // which is its tableID
+	names := a.owner(owner)
+	return tab(a.id, a.in), tab(a.id+string(names[2]), names) // as tableID makes it
 }
 
 // Append gives an ID and stores.
@@ -242,11 +259,7 @@ func (a *archive) place(w *writeTx, owner string) (*place, error) {
 	p.in, p.items = a.open(w.tab, owner)
 	err := guard(func() (err error) {
 		known := false
-		p.c, known, err = a.counters(p.in, owner)
-		if errors.Is(err, storage.ErrCorrupt) {
-			known = false
-			p.c, err = recount(p.items)
-		}
+		p.c, known, err = a.counted(p.in, p.items, owner)
 		if err == nil && !known {
 			var floor uint64
 			floor, err = a.floor(p.in)
@@ -429,9 +442,7 @@ func (a *archive) Stat(ctx context.Context, owner string) (count int, size int64
 	var c counters
 	err = a.s.view(func(v *snapshot) error {
 		in, items := a.open(v.tab, owner)
-		if c, _, err = a.counters(in, owner); errors.Is(err, storage.ErrCorrupt) {
-			c, err = recount(items)
-		}
+		c, _, err = a.counted(in, items, owner)
 		return err
 	})
 	return int(min(c.count, math.MaxInt)), int64(min(c.bytes, math.MaxInt64)), err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -32,11 +31,7 @@ func (a *archive) Get(ctx context.Context, owner, id string) (it storage.Item, e
 		if p == nil {
 			return storage.ErrNotFound
 		}
-		rec, err := items.record(key)
-		if err != nil {
-			return err
-		}
-		raw, ok := decodeItem(key, rec)
+		raw, ok := itemOf(key, p)
 		if !ok {
 			return damaged(a.owner(owner), key)
 		}
@@ -69,10 +64,7 @@ func (a *archive) Page(ctx context.Context, owner string, q storage.Query) (stor
 		err := a.s.view(func(v *snapshot) (err error) {
 			in, items := a.open(v.tab, owner)
 			if out == nil {
-				if c, _, err = a.counters(in, owner); errors.Is(err, storage.ErrCorrupt) {
-					c, err = recount(items)
-				}
-				if err != nil {
+				if c, _, err = a.counted(in, items, owner); err != nil {
 					return err
 				}
 				if r, err = driver.NewRange(q, c.lag); err != nil {
@@ -150,11 +142,7 @@ func (a *archive) collect(items *tab, owner string, s stretch, r *driver.Range, 
 			mark = indexMark([]byte(r.Resource))
 		}
 	}
-	keep := func(key []byte) {
-		if *damage == nil {
-			*damage = damaged(a.owner(owner), key)
-		}
-	}
+	keep := a.keep(owner, damage)
 	w := walker{t: items, prefix: key(0), back: r.Last, damage: keep}
 	w.prefix = w.prefix[:len(w.prefix)-8]
 	for ; *left > 0; *left-- {
@@ -178,9 +166,12 @@ func (a *archive) collect(items *tab, owner string, s stretch, r *driver.Range, 
 			}
 			if other = ok && mark != nil && len(p) == len(mark) && !bytes.Equal(p, mark); !other {
 				k = itemKey(id)
-				c, deleted := items.layered(k)
-				other = deleted && c.rec == nil // and in the index until the next checkpoint
-				if rec, err = items.record(k); err != nil {
+				c, found := items.layered(k)
+				other = found && c.rec == nil // deleted, and in the index until the next checkpoint
+				if rec = c.rec; !found {
+					rec, err = items.filed(k)
+				}
+				if err != nil {
 					return all, err
 				}
 			}
@@ -205,6 +196,15 @@ func (a *archive) collect(items *tab, owner string, s stretch, r *driver.Range, 
 		}
 	}
 	return some, nil
+}
+
+// keep returns what notes the first of an owner's keys that are damaged.
+func (a *archive) keep(owner string, damage *error) func(key []byte) {
+	return func(key []byte) {
+		if *damage == nil {
+			*damage = damaged(a.owner(owner), key)
+		}
+	}
 }
 
 // walker moves a cursor over the keys made of a prefix and an ID.
@@ -314,19 +314,12 @@ func (a *archive) Expire(ctx context.Context, owner string, t time.Time) (n int,
 func (a *archive) olderThan(e *expired, t time.Time, from uint64, damage *error) (next uint64, err error) {
 	err = a.s.view(func(v *snapshot) error {
 		in, items := a.open(v.tab, e.owner)
-		c, _, err := a.counters(in, e.owner)
-		if errors.Is(err, storage.ErrCorrupt) {
-			c, err = recount(items)
-		}
+		c, _, err := a.counted(in, items, e.owner)
 		if err != nil {
 			return err
 		}
 		last := driver.Later(t, c.lag)
-		keep := func(key []byte) {
-			if *damage == nil {
-				*damage = damaged(a.owner(e.owner), key)
-			}
-		}
+		keep := a.keep(e.owner, damage)
 		w := walker{t: items, prefix: []byte{'i'}, damage: keep}
 		id := uint64(0)
 		for range scanPage {

@@ -216,13 +216,7 @@ func (w *fileTx) move(t *table, deletions bool) error {
 			return err
 		}
 	}
-	puts := 0
-	t.m.Each(func(_ string, c cell) {
-		if c.rec != nil {
-			puts++
-		}
-	})
-	if puts > 0 && !deletions {
+	if !deletions && t.puts() {
 		b, err = w.ensure(w, t.in...)
 	} else if up != nil {
 		err = guard(func() error { b, err = open(w, t.in); return err })
@@ -233,12 +227,13 @@ func (w *fileTx) move(t *table, deletions bool) error {
 	if len(t.in) == 3 {
 		b.FillPercent = appendFill
 	}
-	return change(func() (err error) {
-		t.m.Each(func(key string, c cell) {
-			if err != nil || deletions && c.rec != nil {
-				return
+	return change(func() error {
+		for key, c := range t.m.All() {
+			if deletions && c.rec != nil {
+				continue
 			}
 			w.dirty = true
+			var err error
 			switch {
 			case len(t.in) == 3 && key[0] == 'i':
 				err = w.moveItem(b, []byte(key), c)
@@ -247,8 +242,11 @@ func (w *fileTx) move(t *table, deletions bool) error {
 			default:
 				err = b.Put([]byte(key), c.rec)
 			}
-		})
-		return err
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -127,7 +127,7 @@ func TestNoSpaceAtAll(t *testing.T) {
 // once, and the database, with the next checkpoint.
 func TestWriteFails(t *testing.T) {
 	for name, take := range map[string]func(s *Store, kv storage.KV){
-		"journal": func(s *Store, _ storage.KV) { (*s.journal.file(s.journal.number)).Close() },
+		"journal": func(s *Store, _ storage.KV) { s.journal.file(s.journal.number).Close() },
 		"database": func(s *Store, kv storage.KV) {
 			s.file.Close()
 			check(t, kv.Put(t.Context(), []byte("acknowledged"), nil))

@@ -65,10 +65,8 @@ type journal struct {
 	groups uint32 // in it
 	at     int64  // where the next goes
 	files  [2]*journalFile
-	noSync bool
-
-	sync func(f *journalFile) error // a test's; nil: syncData
-	wrap func(f disk) disk          // a test's; nil: nothing
+	sync   func(f *journalFile) error
+	wrap   func(f disk) disk // a test's; nil: nothing
 }
 
 // Journals names the files that a database may have beside it, while it is open or was not closed well.
@@ -77,7 +75,7 @@ func Journals(path string) []string { return []string{journalName(path, 0), jour
 func journalName(path string, i int) string { return fmt.Sprintf("%s.journal%d", path, i+1) }
 
 // file is the one whose turn it is for a number.
-func (j *journal) file(number uint64) **journalFile { return &j.files[number%2] }
+func (j *journal) file(number uint64) *journalFile { return j.files[number%2] }
 
 // begin begins the next journal, in the file of the one before the last. What it writes is on disk with the first group.
 func (j *journal) begin() error {
@@ -91,18 +89,18 @@ func (j *journal) begin() error {
 		}
 	}
 	f := j.file(j.number + 1)
-	if (*f).size > journalMost {
-		if err := (*f).Truncate(journalMost); err != nil {
+	if f.size > journalMost {
+		if err := f.Truncate(journalMost); err != nil {
 			return err
 		}
-		(*f).size = journalMost
+		f.size = journalMost
 	}
 	head := append(make([]byte, 0, journalHead), journalMagic...)
 	head = binary.BigEndian.AppendUint64(head, j.salt)
 	head = binary.BigEndian.AppendUint64(head, j.number+1)
 	head = binary.BigEndian.AppendUint32(head, j.groups)
 	head = binary.BigEndian.AppendUint32(head, crc32.Checksum(head, castagnoli))
-	if _, err := (*f).WriteAt(head, 0); err != nil {
+	if _, err := f.WriteAt(head, 0); err != nil {
 		return err
 	}
 	j.number, j.groups, j.at = j.number+1, 0, journalHead
@@ -144,7 +142,7 @@ func (j *journal) append(group []byte) error {
 			return err
 		}
 	}
-	f := *j.file(j.number)
+	f := j.file(j.number)
 	body := group[groupHead:]
 	binary.BigEndian.PutUint32(group, uint32(len(body)))
 	binary.BigEndian.PutUint32(group[4:], j.groups)
@@ -159,14 +157,8 @@ func (j *journal) append(group []byte) error {
 		return err
 	}
 	f.size = max(f.size, end)
-	if !j.noSync {
-		sync := j.sync
-		if sync == nil {
-			sync = func(f *journalFile) error { return syncData(f.disk) }
-		}
-		if err := sync(f); err != nil {
-			return fmt.Errorf("%w: %w", errSync, err)
-		}
+	if err := j.sync(f); err != nil {
+		return fmt.Errorf("%w: %w", errSync, err)
 	}
 	j.at, j.groups = end, j.groups+1
 	return nil
@@ -244,34 +236,23 @@ func readJournals(path string) (list []*readJournal, err error) {
 
 func readJournalFile(path string, i int) (*readJournal, error) {
 	name := journalName(path, i)
-	switch _, err := os.Lstat(name); {
+	fi, err := os.Lstat(name)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	if err := storage.CheckSecretFile(name); err != nil {
+	b, err := storage.ReadSecretFile(name, int(fi.Size()))
+	if err != nil {
 		return nil, err
-	}
-	f, err := openNoFollow(name, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("storage: %w", err)
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("storage: %w", err)
-	}
-	b := make([]byte, fi.Size())
-	if n, err := f.ReadAt(b, 0); n < len(b) {
-		return nil, fmt.Errorf("storage: %w", err)
 	}
 	r, err := parseJournal(b)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %s: %w; it was left as it is: put a backup in the place of the database, and move both its journals away (doc/operating.md)", name, err)
 	}
 	if r != nil {
-		r.path, r.i, r.size = path, i, fi.Size()
+		r.i, r.size = i, int64(len(b))
 	}
 	return r, nil
 }

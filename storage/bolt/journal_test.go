@@ -444,7 +444,9 @@ func (l *layer) text() string {
 	for _, id := range l.ids() {
 		t := l.tables[id]
 		fmt.Fprintf(&b, "%q %v:", t.in, t.cleared)
-		t.m.Each(func(key string, c cell) { fmt.Fprintf(&b, " %q=%q,%v", key, c.rec, c.rec == nil) })
+		for key, c := range t.m.All() {
+			fmt.Fprintf(&b, " %q=%q,%v", key, c.rec, c.rec == nil)
+		}
 		b.WriteString("\n")
 	}
 	return b.String()
@@ -464,7 +466,7 @@ func FuzzJournal(f *testing.F) {
 		parseJournal(append(bytes.Clone(raw), make([]byte, 64)...))
 
 		var disks [2]memoryDisk
-		j := journal{salt: 7, number: 4, groups: 3, noSync: true}
+		j := journal{salt: 7, number: 4, groups: 3, sync: func(*journalFile) error { return nil }}
 		for i := range disks {
 			disks[i].b = make([]byte, journalStep)
 			j.files[i] = &journalFile{disk: &disks[i], size: journalStep}

@@ -45,7 +45,7 @@ func (b *bucket) Start(ctx context.Context, fn func(tx storage.Tx) error) (outco
 
 func (b *bucket) update(fn func(tx storage.Tx) error) *op {
 	return &op{run: func(w *writeTx) error {
-		base := &base{v: &w.snapshot, tab: w.tab, path: b.path}
+		base := &base{tab: w.tab, path: b.path}
 		tx := driver.NewTx(base, true)
 		defer tx.End()
 		if err := fn(tx); err != nil {
@@ -105,14 +105,13 @@ func (b *bucket) View(ctx context.Context, fn func(tx storage.Tx) error) error {
 	v := b.s.snapshot()
 	defer v.end()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // fn reads the mapping
-	tx := driver.NewTx(&base{v: &v, tab: v.tab, path: b.path}, false)
+	tx := driver.NewTx(&base{tab: v.tab, path: b.path}, false)
 	defer tx.End()
 	return fn(tx)
 }
 
 // base reads KVs of a bucket within one snapshot.
 type base struct {
-	v    *snapshot
 	tab  func(id string, in [][]byte) *tab
 	path []string
 	kvs  map[string]*tab

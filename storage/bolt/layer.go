@@ -104,13 +104,13 @@ func (l *layer) merge(n *layer) {
 		if into := l.tables[id]; into == nil {
 			l.tables[id] = t
 		} else {
-			t.m.Each(func(key string, c cell) {
+			for key, c := range t.m.All() {
 				if c.rec == nil && c.fresh {
 					into.m.Delete(key)
 				} else {
 					into.m.Set(key, c)
 				}
-			})
+			}
 			into.gone = max(into.gone, t.gone)
 		}
 	}
@@ -193,15 +193,25 @@ func (c *changes) back(n int) {
 }
 
 // err tells of records that are damaged, as they were when they were written.
-func (l *layer) err() (err error) {
+func (l *layer) err() error {
 	for _, t := range l.tables {
-		t.m.Each(func(key string, c cell) {
-			if _, ok := payload([]byte(key), c.rec); c.rec != nil && !ok && err == nil {
-				err = damaged(t.in, []byte(key))
+		for key, c := range t.m.All() {
+			if _, ok := payload([]byte(key), c.rec); c.rec != nil && !ok {
+				return damaged(t.in, []byte(key))
 			}
-		})
+		}
 	}
-	return err
+	return nil
+}
+
+// puts tells whether something is written, and not only deleted.
+func (t *table) puts() bool {
+	for _, c := range t.m.All() {
+		if c.rec != nil {
+			return true
+		}
+	}
+	return false
 }
 
 var errChanges = errors.New("not a list of changes")

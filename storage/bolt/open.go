@@ -131,7 +131,10 @@ func newStore(path string, o Options) *Store {
 	if s.layerSize == 0 {
 		s.layerSize = layerSize
 	}
-	s.journal = journal{path: path, noSync: o.noSync}
+	s.journal = journal{path: path, sync: func(f *journalFile) error { return syncData(f.disk) }}
+	if o.noSync {
+		s.journal.sync = func(*journalFile) error { return nil }
+	}
 	s.w.wake = make(chan struct{}, 1)
 	s.w.ended = make(chan struct{})
 	return s

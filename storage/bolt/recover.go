@@ -90,8 +90,8 @@ func (s *Store) recover(list []*readJournal) error {
 	}
 	s.journal.salt = salt
 	if len(use) == 0 {
-		for i := range 2 {
-			if err := os.Remove(journalName(s.path, i)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		for _, name := range Journals(s.path) {
+			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("storage: %w", err)
 			}
 		}
@@ -122,10 +122,10 @@ func (s *Store) recover(list []*readJournal) error {
 
 // journalsBeside names a journal that lies beside where a database is or may be; "" where there is none.
 func journalsBeside(path string) (string, error) {
-	for i := range 2 {
-		switch _, err := os.Lstat(journalName(path, i)); {
+	for _, name := range Journals(path) {
+		switch _, err := os.Lstat(name); {
 		case err == nil:
-			return journalName(path, i), nil
+			return name, nil
 		case !errors.Is(err, os.ErrNotExist):
 			return "", fmt.Errorf("storage: %w", err)
 		}

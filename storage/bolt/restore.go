@@ -41,8 +41,8 @@ func Restore(ctx context.Context, path string, from io.Reader, ready func(tmp st
 	defer func() {
 		os.Remove(tmp)
 		os.Remove(tmp + ".lock") // of who opened it in ready
-		for i := range 2 {
-			os.Remove(journalName(tmp, i))
+		for _, name := range Journals(tmp) {
+			os.Remove(name)
 		}
 	}()
 	err = f.Chmod(0o600) // whatever the umask took

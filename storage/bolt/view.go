@@ -67,23 +67,17 @@ type tab struct {
 
 func (v *snapshot) tab(id string, in [][]byte) *tab {
 	t := &tab{v: v, id: id, in: in}
-	t.look()
-	return t
-}
-
-// look finds the bucket's tables, some of which a write may have made since.
-func (t *tab) look() {
-	for i, l := range t.v.layers {
+	for i, l := range v.layers {
 		if l == nil {
 			continue
 		}
-		t.tables[i] = l.tables[t.id]
-		if l.hides(t.tables[i], t.in) {
-			clear(t.tables[i+1:])
+		t.tables[i] = l.tables[id]
+		if l.hides(t.tables[i], in) {
 			t.hidden = true
-			return
+			break
 		}
 	}
+	return t
 }
 
 // file returns what the file has of the bucket; nil where that is nothing.
@@ -104,11 +98,13 @@ func (t *tab) file() (*bolt.Bucket, error) {
 	return t.b, nil
 }
 
-// layered finds a key in the layers; found says whether they know of it, also that it is deleted.
+// layered finds a key in the layers; found says whether they know of it, also that it is deleted. That it is fresh holds no longer
+// in one that a checkpoint has begun with, which a writer's snapshot has as its last.
 func (t *tab) layered(key []byte) (c cell, found bool) {
-	for _, m := range t.tables {
+	for i, m := range t.tables {
 		if m != nil {
 			if c, found = m.m.Get(string(key)); found {
+				c.fresh = c.fresh && i < 2
 				return c, true
 			}
 		}
@@ -116,13 +112,13 @@ func (t *tab) layered(key []byte) (c cell, found bool) {
 	return cell{}, false
 }
 
-// probe reads where a key goes in the file, and tells whether it is there.
-func (t *tab) probe(key []byte) (there bool, err error) {
+// filed returns the record of a key that the file has, sound or not; nil where there is none.
+func (t *tab) filed(key []byte) ([]byte, error) {
 	b, err := t.file()
-	if err == nil && b != nil {
-		there = b.Get(key) != nil
+	if err != nil || b == nil {
+		return nil, err
 	}
-	return there, err
+	return b.Get(key), nil
 }
 
 // holds tells whether a layer has a record whose key begins with a byte, as the last of those.
@@ -153,11 +149,7 @@ func (t *tab) record(key []byte) ([]byte, error) {
 	if c, found := t.layered(key); found {
 		return c.rec, nil
 	}
-	b, err := t.file()
-	if err != nil || b == nil {
-		return nil, err
-	}
-	return b.Get(key), nil
+	return t.filed(key)
 }
 
 // get returns the payload of a key; nil without error where there is none.

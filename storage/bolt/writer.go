@@ -72,33 +72,19 @@ func (w *writeTx) tab(id string, in [][]byte) *tab {
 // put writes a record, which must not change from then on. What can not be read where it goes in the file could not be changed
 // there by a checkpoint: so that is tried first, unless the layers have the key.
 func (w *writeTx) put(t *tab, key, rec []byte) error {
-	fresh, found := w.fresh(t, key)
+	c, found := t.layered(key)
 	if !found {
 		err := guard(func() error {
-			there, err := t.probe(key)
-			fresh = !there
+			there, err := t.filed(key)
+			c.fresh = there == nil
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	w.set(t, key, rec, fresh)
+	w.set(t, key, rec, c.fresh)
 	return nil
-}
-
-// fresh finds a key in the layers, and tells whether there is nothing of it below them: only those that a checkpoint has not begun
-// with can say so.
-func (w *writeTx) fresh(t *tab, key []byte) (fresh, found bool) {
-	for i, m := range t.tables {
-		if m == nil {
-			continue
-		}
-		if c, found := m.m.Get(string(key)); found {
-			return c.fresh && i < 2, true
-		}
-	}
-	return false, false
 }
 
 // append is put for a key above all others: it goes where the one before went.
@@ -116,13 +102,16 @@ func (w *writeTx) set(t *tab, key, rec []byte, fresh bool) {
 }
 
 func (w *writeTx) delete(t *tab, key []byte) error {
-	var rec []byte
-	err := guard(func() (err error) { rec, err = t.record(key); return err })
-	if err != nil || rec == nil {
-		return err
+	c, found := t.layered(key)
+	if !found {
+		err := guard(func() (err error) { c.rec, err = t.filed(key); return err })
+		if err != nil {
+			return err
+		}
 	}
-	fresh, _ := w.fresh(t, key)
-	w.set(t, key, nil, fresh)
+	if c.rec != nil {
+		w.set(t, key, nil, c.fresh)
+	}
 	return nil
 }
 
@@ -177,16 +166,7 @@ func (s *Store) queue(ctx context.Context, o *op) error {
 		return err
 	}
 	o.done = make(chan struct{})
-	w := &s.w
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return storage.ErrClosed
-	}
-	w.queue = append(w.queue, o)
-	w.mu.Unlock()
-	w.notify()
-	return nil
+	return s.w.ask(func(w *writer) { w.queue = append(w.queue, o) })
 }
 
 // wait is the second half of do.
@@ -200,6 +180,18 @@ func (s *Store) wait(ctx context.Context, o *op) error {
 		<-o.done
 	}
 	return o.err
+}
+
+// ask has the writer's goroutine find something to do, unless no more is taken.
+func (w *writer) ask(add func(w *writer)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return storage.ErrClosed
+	}
+	add(w)
+	w.notify()
+	return nil
 }
 
 func (w *writer) notify() {
@@ -294,15 +286,9 @@ func (s *Store) rest() {
 // flushed has all in the file that was acknowledged before the call.
 func (s *Store) flushed(ctx context.Context) error {
 	done := make(chan error, 1)
-	w := &s.w
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return storage.ErrClosed
+	if err := s.w.ask(func(w *writer) { w.flushes = append(w.flushes, done) }); err != nil {
+		return err
 	}
-	w.flushes = append(w.flushes, done)
-	w.mu.Unlock()
-	w.notify()
 	select {
 	case err := <-done:
 		return err

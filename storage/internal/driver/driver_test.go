@@ -127,3 +127,15 @@ func TestNextID(t *testing.T) {
 		t.Error("Later is wrong")
 	}
 }
+
+// TestMapAllocs looks keys up that are made of bytes.
+func TestMapAllocs(t *testing.T) {
+	var m Map[int]
+	for i := range 1000 {
+		m.Set(fmt.Sprintf("key%04d", i), i)
+	}
+	key := []byte("key0500")
+	if n := testing.AllocsPerRun(100, func() { m.Get(string(key)); m.Floor(string(key)) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

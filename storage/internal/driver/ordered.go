@@ -1,5 +1,7 @@
 package driver
 
+import "iter"
+
 // chunk is the largest number of entries of an inner slice: an insertion moves at most so many.
 const chunk = 256
 
@@ -18,7 +20,7 @@ type entry[V any] struct {
 func (m *Map[V]) Len() int { return m.n }
 
 // find returns where the first entry with a key of at least the given one is or would be. Keys often rise: so it looks at the
-// last one first.
+// last one first. It searches by hand, because with a function that compares each key that is looked up would be an allocation.
 func (m *Map[V]) find(key string) (c, i int, found bool) {
 	hi := len(m.chunks)
 	if hi == 0 {
@@ -133,21 +135,15 @@ func (m *Map[V]) Floor(key string) (k string, v V, ok bool) {
 	return e.key, e.value, true
 }
 
-// Last returns the last entry.
-func (m *Map[V]) Last() (k string, v V, ok bool) {
-	if len(m.chunks) == 0 {
-		return "", v, false
-	}
-	ch := m.chunks[len(m.chunks)-1]
-	e := ch[len(ch)-1]
-	return e.key, e.value, true
-}
-
-// Each calls fn for all entries in order.
-func (m *Map[V]) Each(fn func(key string, v V)) {
-	for _, ch := range m.chunks {
-		for _, e := range ch {
-			fn(e.key, e.value)
+// All visits the entries in order.
+func (m *Map[V]) All() iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, ch := range m.chunks {
+			for _, e := range ch {
+				if !yield(e.key, e.value) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -61,11 +61,9 @@ func (t *Tx) End() { t.ended = true }
 // Each hands out the pending writes: a nil value is a deletion.
 func (t *Tx) Each(fn func(kv string, key, value []byte) error) error {
 	for _, k := range t.order {
-		for _, ch := range k.writes.chunks {
-			for _, e := range ch {
-				if err := fn(k.name, []byte(e.key), e.value); err != nil {
-					return err
-				}
+		for key, value := range k.writes.All() {
+			if err := fn(k.name, []byte(key), value); err != nil {
+				return err
 			}
 		}
 	}
