@@ -7,11 +7,17 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/modules/carbons"
 	"github.com/xmppd/xmppd/modules/modtest"
 	"github.com/xmppd/xmppd/modules/roster"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
+)
+
+const (
+	nsData = stanza.NSData
+	nsRSM  = "http://jabber.org/protocol/rsm"
 )
 
 // host makes a host with archives; the module is what it has of them, until a reload.
@@ -93,8 +99,9 @@ func ask(t testing.TB, s *modtest.Session, parts ...string) answer {
 
 // entry is an item of alice's archive, of a time.
 func entry(at time.Time, text string) storage.Entry {
-	data := string(rune(itemFormat)) + "<message from='bob@b.test/x' to='alice@a.test' type='chat'>" + body(text) + "</message>"
-	return storage.Entry{Owner: "alice", Item: storage.Item{At: at, With: "bob@b.test", Data: []byte(data)}}
+	bob := stanza.MustJID("bob@b.test")
+	st := stanza.New(stanza.KindMessage, stanza.TypeChat, "", bob, stanza.MustJID("alice@a.test"), []byte(body(text)))
+	return storage.Entry{Owner: "alice", Item: archive.NewItem(at, bob, archive.Encode(st))}
 }
 
 func body(text string) string { return "<body>" + text + "</body>" }

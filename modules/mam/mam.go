@@ -12,7 +12,7 @@
 //     moment may be delivered in another order than it is archived in: no lock is held while the store is waited for.
 //   - An archive belongs to a localpart. Whoever writes to it looks afterwards whether the account was deleted meanwhile, and
 //     takes it back if so: see graves.
-//   - The IDs that clients see are the storage's, enciphered: see ids.
+//   - What clients ask of an archive, and the IDs that they see, are the same for all archives: see package archive.
 package mam
 
 import (
@@ -23,9 +23,9 @@ import (
 
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/modules/fate"
 	"github.com/xmppd/xmppd/modules/roster"
-	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
 
@@ -91,7 +91,8 @@ type module struct {
 	ar     storage.Archive // owner: localpart
 	roster roster.Service
 	prefs  prefsStore
-	ids    ids
+	ids    archive.IDs
+	reader *archive.Reader
 	graves graves
 	bound  sync.Map // full JID of a session that is being bound: number of the last item that it was told of
 
@@ -111,15 +112,19 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	if err != nil {
 		return err
 	}
-	if m.ids, err = newIDs(h.Secret("archive IDs")); err != nil {
+	if m.ids, err = archive.NewIDs(h.Secret("archive IDs")); err != nil {
 		return err
 	}
 	m.h, m.roster, m.ar = h, svc, h.Store.Archive("messages")
 	m.prefs = newPrefsStore(h.Store.KV("prefs"))
+	m.reader = &archive.Reader{
+		Kind: archive.Accounts, Host: h, Archive: m.ar, IDs: m.ids,
+		PageMax: func() int { return m.cfg.Load().PageMax },
+	}
 
 	h.IQ(modules.Account, ns, m.iq)
 	for _, at := range []modules.At{modules.Account, modules.Server} { // COMPAT: some clients ask the server what it can do
-		h.Disco(at, ns, ns+"#extended", ns+"#groupchat-field", stanza.NSSID) // XEP-0313 §7, XEP-0359 §5
+		h.Disco(at, archive.Accounts.Features()...)
 	}
 	h.InlineBind(modules.InlineBind{Bound: m.onBound})
 

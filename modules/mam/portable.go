@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -40,14 +41,12 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 		for i := range page.Items {
 			it := &page.Items[i]
 			after = it.ID
-			body, ok := forwarded(it)
+			b := fmt.Appendf(nil, "<result xmlns='%s' id='%s'>", ns, m.ids.Public(account.Local(), it.ID))
+			b, ok := archive.AppendForwarded(b, it, nil)
 			if !ok {
 				continue
 			}
-			b := fmt.Appendf(nil, "<result xmlns='%s' id='%s'><forwarded xmlns='%s'>", ns, m.ids.public(account.Local(), it.ID), stanza.NSForward)
-			b = stanza.AppendDelay(b, stanza.JID{}, it.At, "")
-			b = append(append(append(b, "<message xmlns='"+stanza.NSClient+"'"...), body...), "</forwarded></result>\n"...)
-			if _, err := w.Write(b); err != nil {
+			if _, err := w.Write(append(b, "</result>\n"...)); err != nil {
 				return err
 			}
 		}
@@ -97,11 +96,11 @@ func (m *module) brought(account stanza.JID, e *stanza.Stanza, i int) (it storag
 	if err != nil {
 		return it, false
 	}
-	at := result.Find(stanza.NSForward, "forwarded")
-	if at < 0 {
+	forwarded := result.Find(stanza.NSForward, "forwarded")
+	if forwarded < 0 {
 		return it, false
 	}
-	f, err := stanza.Parse(result.Copy(at))
+	f, err := stanza.Parse(result.Copy(forwarded))
 	if err != nil {
 		return it, false
 	}
@@ -109,7 +108,8 @@ func (m *module) brought(account stanza.JID, e *stanza.Stanza, i int) (it storag
 	if delay < 0 || msg < 0 {
 		return it, false
 	}
-	if it.At, err = time.Parse(time.RFC3339, f.Element(delay).Attr("stamp")); err != nil {
+	at, err := time.Parse(time.RFC3339, f.Element(delay).Attr("stamp"))
+	if err != nil {
 		return it, false
 	}
 	st, err := stanza.Parse(f.Copy(msg))
@@ -121,7 +121,5 @@ func (m *module) brought(account stanza.JID, e *stanza.Stanza, i int) (it storag
 		other = st.To()
 	}
 	st.SetTo(st.To()) // written anew, without the namespace that a stream declares
-	it.At, it.With, it.Resource = it.At.UTC(), other.Bare().String(), other.Resource()
-	it.Data = st.AppendTo([]byte{itemFormat})
-	return it, true
+	return archive.NewItem(at.UTC(), other, archive.Encode(st)), true
 }

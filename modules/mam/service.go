@@ -25,7 +25,7 @@ type Box interface {
 // IDOf implements Service.
 func (m *module) IDOf(st *stanza.Stanza, recipient stanza.JID) string {
 	id := st.Retain().StanzaID(recipient)
-	if _, ok := m.ids.stored(recipient.Local(), id); !ok {
+	if _, ok := m.ids.Stored(recipient.Local(), id); !ok {
 		return ""
 	}
 	return id
@@ -52,7 +52,7 @@ func (m *module) Withdraw(ctx context.Context, p *modules.Packet) error {
 // onBound tells a client that binds its resource where its archive begins and ends (XEP-0386 §3.2).
 func (m *module) onBound(ctx context.Context, _ *modules.Login, full stanza.JID) []byte {
 	owner := full.Bare()
-	first, last, ok, err := m.ends(ctx, owner)
+	first, last, ok, err := m.reader.Ends(ctx, owner.Local())
 	if err != nil {
 		m.h.Log.Error("archive not read", "account", owner.String(), "err", err)
 		return nil
@@ -60,7 +60,7 @@ func (m *module) onBound(ctx context.Context, _ *modules.Login, full stanza.JID)
 	if ok {
 		m.bound.Store(full, [2]string{first.ID, last.ID})
 	}
-	return m.metadataXML(owner, first, last, ok)
+	return m.reader.Metadata(owner.Local(), first, last, ok)
 }
 
 // opened discards what waits for a client that was told what its archive has, and will get it from there (XEP-0386 §3.2).
@@ -76,7 +76,7 @@ func (m *module) opened(ctx context.Context, s modules.Session) {
 	}
 	ends, owner := v.([2]string), s.JID().Bare()
 	err = box.Discard(ctx, owner, func(public string) bool {
-		id, ok := m.ids.stored(owner.Local(), public)
+		id, ok := m.ids.Stored(owner.Local(), public)
 		return ok && id >= ends[0] && id <= ends[1]
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/modules/fate"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -40,7 +41,7 @@ func (m *module) outgoing(ctx context.Context, p *modules.Packet) error {
 	if err != nil || !keep {
 		return err
 	}
-	ids, err := m.add(ctx, m.encode(p), side{from, p.To})
+	ids, err := m.add(ctx, encode(p), side{from, p.To})
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (m *module) incoming(ctx context.Context, p *modules.Packet) error {
 	if len(sides) == 0 {
 		return nil
 	}
-	ids, err := m.add(ctx, m.encode(p), sides...)
+	ids, err := m.add(ctx, encode(p), sides...)
 	if err != nil {
 		return err
 	}
@@ -111,16 +112,14 @@ func (m *module) arrives(ctx context.Context, p *modules.Packet) bool {
 // side is an account, and whom it talks to.
 type side struct{ owner, other stanza.JID }
 
-const itemFormat = 1 // the first byte of an item's data; the message as it was delivered follows
-
 // encode writes what is stored of a message.
-func (m *module) encode(p *modules.Packet) []byte {
+func encode(p *modules.Packet) []byte {
 	st := p.Stanza
 	if st.To().IsZero() {
 		st = st.Clone()
 		st.SetTo(p.To) // XEP-0313 §3: with all its addresses
 	}
-	return st.AppendTo(append(make([]byte, 0, 1+st.Size()), itemFormat))
+	return archive.Encode(st)
 }
 
 // add stores data for each side, in one commit, and returns the IDs.
@@ -136,7 +135,7 @@ func (m *module) add(ctx context.Context, data []byte, sides ...side) ([]string,
 		before[i] = m.graves.of(s.owner.Local()).n
 		entries = append(entries, storage.Entry{
 			Owner:    s.owner.Local(),
-			Item:     storage.Item{At: now, With: s.other.Bare().String(), Resource: s.other.Resource(), Data: data},
+			Item:     archive.NewItem(now, s.other, data),
 			MaxItems: cfg.QuotaMessages, MaxBytes: int64(cfg.QuotaSize),
 		})
 	}
@@ -154,11 +153,9 @@ func (m *module) add(ctx context.Context, data []byte, sides ...side) ([]string,
 	return ids, nil
 }
 
-// marked returns the message with the ID that an archive gave (XEP-0359 §3).
+// marked returns the message with the ID that an account's archive gave.
 func (m *module) marked(st *stanza.Stanza, by stanza.JID, id string) *stanza.Stanza {
-	st = st.Clone()
-	st.Add(stanza.AppendStanzaID(make([]byte, 0, 128), by, m.ids.public(by.Local(), id)))
-	return st
+	return m.ids.Stamp(st, by, by.Local(), id)
 }
 
 // unclaimed takes a message that nobody else keeps: it is in the archive.
@@ -176,7 +173,7 @@ func (m *module) archivedAs(st *stanza.Stanza, owner stanza.JID) (id string, ok 
 	if st == nil {
 		return "", false
 	}
-	return m.ids.stored(owner.Local(), st.Retain().StanzaID(owner))
+	return m.ids.Stored(owner.Local(), st.Retain().StanzaID(owner))
 }
 
 // created and deleted see to it that an account begins and ends without an archive.

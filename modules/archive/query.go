@@ -1,4 +1,4 @@
-package mam
+package archive
 
 import (
 	"strconv"
@@ -8,15 +8,13 @@ import (
 	"github.com/xmppd/xmppd/stanza"
 )
 
-const (
-	nsData = "jabber:x:data"                  // XEP-0004
-	nsRSM  = "http://jabber.org/protocol/rsm" // XEP-0059
-)
+const nsRSM = "http://jabber.org/protocol/rsm" // XEP-0059
 
-// query is what a client asks of its archive, IDs as the client has them.
+// query is what a client asks of an archive, IDs as the client has them.
 type query struct {
 	id    string // queryid
 	hasID bool
+	kind  Kind
 
 	// The form (XEP-0313 §4.1).
 	with              stanza.JID
@@ -35,23 +33,29 @@ type query struct {
 // defaultPage is how many messages a page has for who does not say.
 const defaultPage = 50
 
+// errNode is what there is to say of nodes (XEP-0313 §6.1.3).
+var errNode = [...]*stanza.Error{
+	Accounts: stanza.Err(stanza.ItemNotFound, "an account's archive has no nodes"),
+	Rooms:    stanza.Err(stanza.ItemNotFound, "a room's archive has no nodes"),
+}
+
 // parseQuery reads a <query/>; no page has more than limit messages, and no more IDs than that are asked for at once.
-func parseQuery(e *stanza.Element, limit int) (*query, error) {
-	q := &query{max: min(defaultPage, limit)}
+func parseQuery(e *stanza.Element, kind Kind, limit int) (*query, error) {
+	q := &query{kind: kind, max: min(defaultPage, limit)}
 	for _, a := range e.Attrs {
 		switch {
 		case a.NS != "":
 		case a.Name == "queryid":
 			q.id, q.hasID = a.Value, true
 		case a.Name == "node": // of archives of publish-subscribe (XEP-0313 §6.1.3)
-			return nil, stanza.Err(stanza.ItemNotFound, "an account's archive has no nodes")
+			return nil, errNode[kind]
 		}
 	}
 	var form, set bool
 	for _, c := range e.Children {
 		var err error
 		switch {
-		case c.NS == nsData && c.Name == "x":
+		case c.NS == stanza.NSData && c.Name == "x":
 			if form {
 				return nil, stanza.Err(stanza.BadRequest, "more than one form")
 			}
@@ -80,7 +84,7 @@ func (q *query) parseForm(x *stanza.Element, limit int) error {
 	}
 	seen := map[string]bool{}
 	for _, f := range x.Children {
-		if f.NS != nsData || f.Name != "field" {
+		if f.NS != stanza.NSData || f.Name != "field" {
 			continue
 		}
 		name := f.Attr("var")
@@ -90,7 +94,7 @@ func (q *query) parseForm(x *stanza.Element, limit int) error {
 		seen[name] = true
 		var values []string
 		for _, v := range f.Children {
-			if v.NS == nsData && v.Name == "value" {
+			if v.NS == stanza.NSData && v.Name == "value" {
 				values = append(values, v.Text)
 			}
 		}
@@ -118,6 +122,9 @@ func (q *query) parseForm(x *stanza.Element, limit int) error {
 	return nil
 }
 
+var errField = stanza.Err(stanza.FeatureNotImplemented, "unknown field")
+
+// field reads a field of one value.
 func (q *query) field(name, value string) (err error) {
 	switch name {
 	case "FORM_TYPE": // XEP-0313 §4.1
@@ -126,6 +133,9 @@ func (q *query) field(name, value string) (err error) {
 		}
 		return nil
 	case "include-groupchat": // there are none: XEP-0313 §4.1.4
+		if q.kind != Accounts { // whose field it is
+			return errField
+		}
 		switch value {
 		case "", "true", "false", "1", "0":
 			return nil
@@ -133,7 +143,7 @@ func (q *query) field(name, value string) (err error) {
 		return stanza.Err(stanza.BadRequest, "include-groupchat is true or false")
 	case "with", "start", "end", "after-id", "before-id":
 	default: // XEP-0313 §4.1.5
-		return stanza.Err(stanza.FeatureNotImplemented, "unknown field")
+		return errField
 	}
 	if value == "" {
 		return nil
@@ -202,15 +212,18 @@ func count(s string, limit int) (int, error) {
 }
 
 // form is the form of all fields that a query can have (XEP-0313 §4.1.5).
-func form() []byte {
+func form(kind Kind) []byte {
 	var x stanza.XML
-	x.Start("query", "xmlns", ns).Start("x", "xmlns", nsData, "type", "form")
+	x.Start("query", "xmlns", ns).Start("x", "xmlns", stanza.NSData, "type", "form")
 	x.Start("field", "type", "hidden", "var", "FORM_TYPE").Leaf("value", ns).End()
 	for _, f := range [][2]string{
 		{"with", "jid-single"}, {"start", "text-single"}, {"end", "text-single"},
-		{"before-id", "text-single"}, {"after-id", "text-single"}, {"include-groupchat", "boolean"},
+		{"before-id", "text-single"}, {"after-id", "text-single"},
 	} {
 		x.Empty("field", "type", f[1], "var", f[0])
+	}
+	if kind == Accounts { // XEP-0313 §4.1.4
+		x.Empty("field", "type", "boolean", "var", "include-groupchat")
 	}
 	x.Start("field", "type", "list-multi", "var", "ids")
 	x.Start("validate", "xmlns", "http://jabber.org/protocol/xdata-validate", "datatype", "xs:string").Empty("open") // XEP-0122 §4.2

@@ -1,16 +1,18 @@
-package mam
+package archive
 
 import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/base64"
 	"hash/crc32"
+
+	"github.com/xmppd/xmppd/stanza"
 )
 
-// ids makes the storage's IDs ones that nobody can predict and that tell nothing (XEP-0313 §3, XEP-0359 §3.1, §6): a block
+// IDs makes the storage's IDs ones that nobody can predict and that tell nothing (XEP-0313 §3, XEP-0359 §3.1, §6): a block
 // of the ID, which tells when, and of a checksum of its owner is enciphered with a key of the host's. It is the same each
 // time, so nothing more need be stored, and an ID that was never given, or to somebody else, is known as such.
-type ids struct{ block cipher.Block }
+type IDs struct{ block cipher.Block }
 
 const (
 	storedID = 13 // length of the storage's IDs
@@ -19,13 +21,14 @@ const (
 
 var idText = base64.RawURLEncoding.Strict()
 
-func newIDs(secret []byte) (ids, error) {
+// NewIDs makes the IDs of a storage.Archive's owners of a key of 32 bytes, which no other has: modules.Host.Secret gives it.
+func NewIDs(secret []byte) (IDs, error) {
 	b, err := aes.NewCipher(secret)
-	return ids{b}, err
+	return IDs{b}, err
 }
 
-// public returns what clients see of an ID of the storage.
-func (x ids) public(owner, id string) string {
+// Public returns what clients see of an ID of the storage.
+func (x IDs) Public(owner, id string) string {
 	var b [aes.BlockSize]byte
 	copy(b[:storedID], id)
 	sum := ownedBy(owner)
@@ -34,8 +37,8 @@ func (x ids) public(owner, id string) string {
 	return idText.EncodeToString(b[:])
 }
 
-// stored returns the storage's ID of what a client says; ok is false for one that the owner's archive never gave.
-func (x ids) stored(owner, public string) (id string, ok bool) {
+// Stored returns the storage's ID of what a client says; ok is false for one that the owner's archive never gave.
+func (x IDs) Stored(owner, public string) (id string, ok bool) {
 	var b [aes.BlockSize + 2]byte // a few more, as Decode asks for
 	if len(public) != idText.EncodedLen(aes.BlockSize) {
 		return "", false
@@ -48,6 +51,13 @@ func (x ids) stored(owner, public string) (id string, ok bool) {
 		return "", false
 	}
 	return string(b[:storedID]), true
+}
+
+// Stamp returns a message with the ID that an archive gave to it (XEP-0359 §3); by is the archive's address.
+func (x IDs) Stamp(st *stanza.Stanza, by stanza.JID, owner, id string) *stanza.Stanza {
+	st = st.Clone()
+	st.Add(stanza.AppendStanzaID(make([]byte, 0, 128), by, x.Public(owner, id)))
+	return st
 }
 
 func ownedBy(owner string) (sum [ownerSum]byte) {
