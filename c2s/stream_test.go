@@ -1,10 +1,14 @@
 package c2s
 
 import (
+	"context"
+	"crypto/tls"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xmppd/xmppd/modules"
 )
 
 // TestStreamErrors has each way to end a stream before login: what the client sends first, and the error. Our header comes
@@ -38,6 +42,36 @@ func TestStreamErrors(t *testing.T) {
 		})
 	}
 }
+
+// Nobody logs in to a module's subdomain.
+func TestService(t *testing.T) {
+	info := modules.Define(modules.Info{Name: "mod_rooms"}, struct{}{}, func(struct{}) modules.Module { return rooms{} })
+	r := newRig(t, "", info)
+	if !r.router.Served("rooms.a.test") {
+		t.Fatal("the subdomain is not served")
+	}
+	for _, from := range []string{"", " from='alice@rooms.a.test'"} {
+		p := r.dial()
+		p.send("%sto='rooms.a.test'%s>", header, from)
+		if h := p.want("<stream:stream *>"); strings.Contains(h, " from=") {
+			t.Errorf("from is a host of ours: %s", h)
+		}
+		p.fails("host-unknown")
+	}
+	p := r.dialTLS(&tls.Config{ServerName: "rooms.a.test"})
+	p.send("%sto='rooms.a.test'>", header)
+	p.want("<stream:stream *>")
+	p.fails("host-unknown")
+}
+
+type rooms struct{}
+
+func (rooms) Start(_ context.Context, h *modules.Host) error {
+	h.Serve("rooms."+h.Name, func(context.Context, *modules.Packet) {})
+	return nil
+}
+
+func (rooms) Stop(context.Context) error { return nil }
 
 // TestEarly has what a client must not send before login.
 func TestEarly(t *testing.T) {

@@ -18,9 +18,9 @@ type Hooks struct {
 	Returned Chain[Return]
 	// ToClient: a stanza is about to be queued for a session. Packet.Session is that session. c2s, hop 5.
 	ToClient Chain[*Packet]
-	// FromPeer: another server sent a stanza to this host. s2s.
+	// FromPeer: another server sent a stanza to this host, or to a module's subdomain of it. s2s.
 	FromPeer Chain[*Packet]
-	// ToPeer: a stanza of this host leaves for another server. router, hop 3.
+	// ToPeer: a stanza of this host, or of a module's subdomain of it, leaves for another server. router, hop 3.
 	ToPeer Chain[*Packet]
 
 	// Presence: a session's presence changed, and the router knows it already. c2s.

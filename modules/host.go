@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
@@ -80,9 +81,13 @@ func (h *Host) IQ(at At, ns string, fn IQHandler) {
 	record(h.reg, "IQ "+ns, func(string) { h.reg.iqs = append(h.reg.iqs, iqReg{at, ns, fn}) })
 }
 
-// Serve takes over a subdomain. Two claimants are a start error naming both.
-func (h *Host) Serve(domain string, fn PacketHandler) {
-	record(h.reg, "domain "+domain, func(string) { h.reg.domains = append(h.reg.domains, domainReg{domain, fn}) })
+// Serve takes over a subdomain of the host. name, if given, is what people call the service (XEP-0030 §4.1). Two claimants are
+// a start error naming both, and so is a domain that is no subdomain or not as Subdomain makes it. A module whose section tells
+// the domain beforehand (Services) has it looked at by `xmppd check` as well.
+func (h *Host) Serve(domain string, fn PacketHandler, name ...string) {
+	record(h.reg, "domain "+domain, func(string) {
+		h.reg.domains = append(h.reg.domains, domainReg{domain, Service{strings.Join(name, " "), fn}})
+	})
 }
 
 // Disco announces features (XEP-0030).

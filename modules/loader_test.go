@@ -353,7 +353,7 @@ func TestTable(t *testing.T) {
 			h.Identity(Server, Identity{"server", "im", "x"})
 			h.SASL(auth.Mechanism{Name: "HT-X", Weight: 5, Unlisted: true})
 			h.Stream(stream.Feature{Name: "f"})
-			h.Serve("sub.a.test", func(context.Context, *Packet) {})
+			h.Serve("sub.a.test", func(context.Context, *Packet) {}, "Sub")
 			h.Hooks.UserCreated.On(Keep, func(context.Context, stanza.JID) { f.log.add("created") })
 		}
 		return nil
@@ -381,7 +381,7 @@ func TestTable(t *testing.T) {
 	if !slices.Equal(mechs, []string{"PLAIN", "HT-X"}) {
 		t.Errorf("mechanisms %v", mechs)
 	}
-	if len(tb.Features) != 1 || tb.Domains["sub.a.test"] == nil {
+	if len(tb.Features) != 1 || tb.Domains["sub.a.test"].Handle == nil || tb.Domains["sub.a.test"].Name != "Sub" {
 		t.Error("feature or domain is missing")
 	}
 	j.take()

@@ -45,11 +45,15 @@ type Info struct {
 	// Reload hands the section to a running instance; ok is false when the module has no Reload.
 	Reload func(ctx context.Context, m Module, n *config.Node) (ok bool, err error)
 
+	// Services lists the subdomains of a host that the section (nil: the defaults) has the module serve; nil: none.
+	Services func(n *config.Node, host string) []string
+
 	canReload func(m Module) bool
 }
 
 // Define completes an Info with the module's typed configuration: C has toml and doc tags; if *C has a method
-// Check(*config.Errors), it runs after decoding.
+// Check(*config.Errors), it runs after decoding; if it has Services(host string) []string, that tells which subdomains of a
+// host an instance will serve (Host.Serve), so that certificates, DNS and names taken twice are looked at before it runs.
 func Define[C any](in Info, defaults C, new func(C) Module) Info {
 	in.Section = config.Section{Name: in.Name, Defaults: defaults, Across: in.CheckFile, Check: func(n *config.Node, errs *config.Errors) {
 		config.Decode(n, defaults, errs)
@@ -57,6 +61,16 @@ func Define[C any](in Info, defaults C, new func(C) Module) Info {
 	in.Make = func(n *config.Node, errs *config.Errors) (Module, any) {
 		c := config.Decode(n, defaults, errs)
 		return new(c), c
+	}
+	if _, ok := any(&defaults).(services); ok {
+		in.Services = func(n *config.Node, host string) []string {
+			errs := &config.Errors{}
+			c := config.Decode(n, defaults, errs)
+			if len(errs.List) > 0 {
+				return nil // those are told by who checks the section
+			}
+			return any(&c).(services).Services(host)
+		}
 	}
 	in.canReload = func(m Module) bool { _, ok := m.(Reloader[C]); return ok }
 	in.Reload = func(ctx context.Context, m Module, n *config.Node) (bool, error) {

@@ -16,7 +16,7 @@ type iqReg struct {
 }
 type domainReg struct {
 	domain string
-	fn     PacketHandler
+	Service
 }
 type discoReg struct {
 	at      At

@@ -19,11 +19,11 @@ type Table struct {
 	Modules    []string // names in order
 	Hooks      Hooks
 	Features   []stream.Feature
-	Inline     []Inline         // of logins
-	Binding    []InlineBind     // of binding a resource
-	Mechanisms []auth.Mechanism // highest weight first, allowed by c2s.sasl_mechanisms
-	Domains    map[string]PacketHandler
-	Commands   []Command // XEP-0050, in order of node
+	Inline     []Inline           // of logins
+	Binding    []InlineBind       // of binding a resource
+	Mechanisms []auth.Mechanism   // highest weight first, allowed by c2s.sasl_mechanisms
+	Domains    map[string]Service // subdomains that modules serve
+	Commands   []Command          // XEP-0050, in order of node
 
 	iq         [3]map[string]IQHandler
 	disco      [3][]string
@@ -48,7 +48,7 @@ func (l *Loader) assemble(cfg *config.Config, wanted []wantHost, sets []*hostSet
 		owner[w.host] = "the virtual host"
 	}
 	for i, s := range sets {
-		b := builder{t: &Table{Host: wanted[i].host, Domains: map[string]PacketHandler{}}, domains: owner}
+		b := builder{t: &Table{Host: wanted[i].host, Domains: map[string]Service{}}, domains: owner}
 		if l.env.Core != nil {
 			b.mechanisms("auth", l.env.Core(b.t.Host))
 		}
@@ -104,8 +104,12 @@ func (b *builder) add(r *registration) {
 			b.conflict("domain "+d.domain, other, r.module)
 			continue
 		}
+		if !below(d.domain, t.Host) {
+			b.errs = append(b.errs, fmt.Errorf("host %s: %s serves %q, which is no subdomain of it", t.Host, r.module, d.domain))
+			continue
+		}
 		b.domains[d.domain] = r.module
-		t.Domains[d.domain] = d.fn
+		t.Domains[d.domain] = d.Service
 	}
 	for _, c := range r.commands {
 		if other, taken := b.nodes[c.Node]; taken {

@@ -50,6 +50,14 @@ type service struct {
 	fn   modules.PacketHandler
 }
 
+// owner returns the virtual host that a domain is, or is a service of, or nil.
+func (hs *hosts) owner(domain string) *host {
+	if h := hs.byName[domain]; h != nil {
+		return h
+	}
+	return hs.byName[hs.served[domain].host]
+}
+
 // New makes a router without hosts; Publish gives it some.
 func New(o Options) *Router {
 	if o.Log == nil {
@@ -71,8 +79,8 @@ func (r *Router) Publish(tables map[string]*modules.Table) {
 		}
 		h.table.Store(t)
 		next.byName[name] = h
-		for domain, fn := range t.Domains {
-			next.served[domain] = service{name, fn}
+		for domain, sv := range t.Domains {
+			next.served[domain] = service{name, sv.Handle}
 		}
 	}
 	r.hosts.Store(next)
@@ -109,7 +117,7 @@ func (r *Router) Route(ctx context.Context, p *modules.Packet) {
 
 // toPeer hands a stanza to another server (RFC 6120 §10.4).
 func (r *Router) toPeer(ctx context.Context, hs *hosts, p *modules.Packet) {
-	if h := hs.byName[p.From.Domain()]; h != nil {
+	if h := hs.owner(p.From.Domain()); h != nil {
 		if err := h.table.Load().Hooks.ToPeer.Run(ctx, p); err != nil {
 			r.fail(ctx, h.name, p, err)
 			return

@@ -92,11 +92,7 @@ func (r *Router) Table(name string) *modules.Table {
 
 // Owner returns the modules' table of the virtual host that a domain is, or is a service of; nil where it is not ours.
 func (r *Router) Owner(domain string) *modules.Table {
-	hs := r.hosts.Load()
-	if sv, ok := hs.served[domain]; ok {
-		domain = sv.host
-	}
-	if h := hs.byName[domain]; h != nil {
+	if h := r.hosts.Load().owner(domain); h != nil {
 		return h.table.Load()
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/all"
 )
 
@@ -40,13 +41,7 @@ func (c *call) loadConfig() (*config.Config, error) {
 }
 
 // sections lists the sections of all modules that this binary has.
-func sections() []config.Section {
-	out := make([]config.Section, len(all.Modules))
-	for i, m := range all.Modules {
-		out[i] = m.Section
-	}
-	return out
-}
+func sections() []config.Section { return modules.Sections(all.Modules) }
 
 func isConfigError(err error) bool {
 	var e *config.Errors

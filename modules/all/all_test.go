@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/modtest"
 )
 
 // folder is where a module lives, where that is not its name without mod_.
@@ -17,10 +19,7 @@ var tomlBlock = regexp.MustCompile("(?s)```toml\n(.*?)```")
 
 // Each module has a README that explains all its options, and whose examples load.
 func TestReadmes(t *testing.T) {
-	var sections []config.Section
-	for _, in := range Modules {
-		sections = append(sections, in.Section)
-	}
+	sections := modules.Sections(Modules)
 	for _, in := range Modules {
 		t.Run(in.Name, func(t *testing.T) {
 			dir := folder[in.Name]
@@ -66,5 +65,26 @@ func TestNamesAndSummaries(t *testing.T) {
 			t.Errorf("%q: no name with mod_, twice, without a summary or not made by Define", in.Name)
 		}
 		seen[in.Name] = true
+	}
+}
+
+// What a module serves is what its section says: certificates, DNS and names taken twice are looked at by that alone.
+func TestServices(t *testing.T) {
+	h := modtest.New(t, "a.test", Modules...)
+	cfg, err := h.Parse("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for _, s := range modules.ServedBy(Modules, cfg) {
+		said[s.Domain] = true
+		if h.Table().Domains[s.Domain].Handle == nil {
+			t.Errorf("%s is said to serve %s, which nobody does", s.Module, s.Domain)
+		}
+	}
+	for d := range h.Table().Domains {
+		if !said[d] {
+			t.Errorf("%s is served, but the section of no module says so (a method Services of its Config)", d)
+		}
 	}
 }

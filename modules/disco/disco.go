@@ -3,6 +3,7 @@ package disco
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -123,15 +124,11 @@ func (m *module) serverItems(ctx context.Context, q *modules.IQ) ([]byte, error)
 	if node := q.Payload.Attr("node"); node != "" {
 		return m.ofNode(func(n ServerNodes) ([]byte, error) { return n.DiscoItems(ctx, q, node) })
 	}
-	var domains []string
-	for d := range m.h.Table().Domains {
-		domains = append(domains, d)
-	}
-	slices.Sort(domains)
+	served := m.h.Table().Domains
 	var x stanza.XML
 	x.Start("query", "xmlns", stanza.NSDiscoIt)
-	for _, d := range domains {
-		x.Empty("item", "jid", d)
+	for _, d := range slices.Sorted(maps.Keys(served)) {
+		x.Empty("item", "jid", d, "name", served[d].Name)
 	}
 	for _, it := range m.list {
 		x.Empty("item", "jid", it.jid, "name", it.name)

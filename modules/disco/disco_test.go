@@ -23,7 +23,8 @@ type otherModule struct{}
 func (otherModule) Start(_ context.Context, h *modules.Host) error {
 	h.Disco(modules.Server, "urn:other")
 	h.Disco(modules.Account, "urn:other:account")
-	h.Serve("muc.a.test", func(context.Context, *modules.Packet) {})
+	h.Serve("muc.a.test", func(context.Context, *modules.Packet) {}, "Rooms & more")
+	h.Serve("bare.a.test", func(context.Context, *modules.Packet) {})
 	h.Form(modules.Server, func() []byte {
 		return []byte("<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>urn:f</value></field></x>")
 	})
@@ -62,7 +63,7 @@ func TestServer(t *testing.T) {
 	alice := h.Session("alice@a.test/r")
 	for _, tt := range []struct{ payload, want string }{
 		{info, "server/im http://jabber.org/protocol/disco#info http://jabber.org/protocol/disco#items urn:other form"},
-		{items, "muc.a.test= irc.b.test=<IRC>"},
+		{items, "bare.a.test= muc.a.test=Rooms & more irc.b.test=<IRC>"},
 	} {
 		if got := vars(alice.IQ("get", "a.test", tt.payload)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.payload, got, tt.want)

@@ -105,11 +105,7 @@ func (h *Host) Parse(toml string) (*config.Config, error) {
 	if !strings.Contains(toml, "[general]") {
 		toml = strings.TrimRight(toml, "\n") + "\n[general]\nhosts = [\"" + h.Name + "\"]\n"
 	}
-	var sections []config.Section
-	for _, in := range h.infos {
-		sections = append(sections, in.Section)
-	}
-	cfg, err := config.Parse("config.toml", []byte(toml), sections)
+	cfg, err := config.Parse("config.toml", []byte(toml), modules.Sections(h.infos))
 	if err != nil {
 		return nil, err
 	}

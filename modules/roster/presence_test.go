@@ -1,10 +1,12 @@
 package roster
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/modtest"
 	"github.com/xmppd/xmppd/stanza"
 )
@@ -184,6 +186,51 @@ func TestDirected(t *testing.T) {
 	a.Close(nil)
 	equal(t, "afterwards", presences(h.Sent()))
 }
+
+// A module's subdomain of the host is no contact and no account: directed presence there is tracked as anywhere else.
+func TestDirectedToService(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		say  func(s *modtest.Session)
+	}{
+		{"unavailable", func(s *modtest.Session) { s.Unavailable() }},
+		{"gone", func(s *modtest.Session) { s.Close(nil) }},
+	} {
+		var got []string
+		h := modtest.New(t, "a.test", Info, modules.Define(modules.Info{Name: "mod_rooms"}, struct{}{}, func(struct{}) modules.Module { return rooms{&got} }))
+		for _, available := range []bool{true, false} {
+			a := h.Session(alice + "/one")
+			if available {
+				a.Available(0, "")
+			}
+			got = nil
+			a.Say("<presence to='room@rooms.a.test/nick'/>")
+			a.Say("<presence to='left@rooms.a.test/nick'/>")
+			a.Say("<presence to='left@rooms.a.test/nick' type='unavailable'/>")
+			equal(t, "before", got, "none alice@a.test/one > room@rooms.a.test/nick", "none alice@a.test/one > left@rooms.a.test/nick",
+				"unavailable alice@a.test/one > left@rooms.a.test/nick")
+			got = nil
+			end.say(a)
+			equal(t, fmt.Sprintf("%s, available %v", end.name, available), got, "unavailable alice@a.test/one > room@rooms.a.test/nick")
+			got = nil
+			a.Close(nil)
+			equal(t, "afterwards", got)
+			equal(t, "other servers", presences(h.Sent()))
+		}
+	}
+}
+
+// rooms is a module that serves a subdomain and notes what comes.
+type rooms struct{ got *[]string }
+
+func (m rooms) Start(_ context.Context, h *modules.Host) error {
+	h.Serve("rooms."+h.Name, func(_ context.Context, p *modules.Packet) {
+		*m.got = append(*m.got, presences([]*stanza.Stanza{p.Stanza})...)
+	})
+	return nil
+}
+
+func (rooms) Stop(context.Context) error { return nil }
 
 // Z15: a session that dies without a word is no different; neither is one that never was available.
 func TestDirectedAndConnectionLost(t *testing.T) {
