@@ -45,7 +45,7 @@ const maxGrants = 1000
 func (l *link) allow(k pair, how string) *stream.Error {
 	set := l.srv.settings.Load()
 	g := &grant{pair: k, how: how, cert: l.certificate(k.remote) == nil, since: time.Now()}
-	if !set.policy.Allows(k.local, k.remote) {
+	if !l.srv.talks(set.policy, k) {
 		return errDenied
 	}
 	g.allowed.Store(set.policy)
@@ -120,7 +120,7 @@ func (l *link) reconsider(p *Policy) {
 		switch {
 		case l.srv.o.Router.Owner(g.local) == nil:
 			l.sc.CloseWith(&stream.Error{Condition: "host-gone"}) // RFC 6120 §4.9.3.5
-		case !p.Allows(g.local, g.remote):
+		case !l.srv.talks(p, g.pair):
 			l.sc.CloseWith(errDenied)
 		case p.NeedTLS(g.local, g.remote) && l.sc.TLS() == nil, p.NeedCert(g.local, g.remote) && !g.cert:
 			l.sc.CloseWith(&stream.Error{Condition: "reset"}) // RFC 6120 §4.9.3.16: it may come again, and prove more
@@ -137,8 +137,14 @@ func (l *link) certificate(domain string) error {
 	return l.srv.settings.Load().verifier.Check(l.sc.TLS(), domain)
 }
 
-// hosted tells whether a domain is ours.
+// hosted tells whether a domain is ours: a host, or a service of one.
 func (s *engine) hosted(domain string) bool { return s.o.Router.Served(domain) }
+
+// talks tells whether stanzas of a pair may pass at all: one end is ours, the other one is not, and the policy allows it. A
+// reload may change each.
+func (s *engine) talks(p *Policy, k pair) bool {
+	return s.hosted(k.local) && !s.hosted(k.remote) && p.Allows(k.local, k.remote)
+}
 
 // domainOf reads an address that has to be a domain's.
 func domainOf(st *stanza.Stanza, attr string) (string, bool) {

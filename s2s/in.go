@@ -97,8 +97,8 @@ func (l *link) acceptHeader(h *stream.Header) *stream.Error {
 }
 
 // certified tells whether the TLS of this connection can stand for a domain of ours. Who asked by SNI for another one of
-// ours and got its certificate must not speak to this one. Without SNI, or with a name that is none of ours, the other
-// server has chosen to judge the certificate by itself.
+// ours and got its certificate must not speak to this one, unless both are of one host, which shares
+// its certificate with its services. Without SNI, or with a name that is none of ours, the other server has chosen to judge the certificate by itself.
 func (l *link) certified(domain string) bool {
 	cs := l.sc.TLS()
 	if cs == nil || cs.ServerName == "" {
@@ -106,7 +106,11 @@ func (l *link) certified(domain string) bool {
 	}
 	name, err := asciiDomain(domain)
 	asked, err2 := stanza.NewJID("", cs.ServerName, "")
-	if err != nil || err2 != nil || asked.Domain() == domain || !l.srv.hosted(asked.Domain()) {
+	if err != nil || err2 != nil || asked.Domain() == domain {
+		return true
+	}
+	t := l.srv.o.Router.Owner(asked.Domain())
+	if t == nil || t == l.srv.o.Router.Owner(domain) {
 		return true
 	}
 	leaf, err := x509.ParseCertificate(l.sc.ServerCertificate())

@@ -22,6 +22,8 @@ import (
 type Policy struct {
 	all    *rules
 	byHost map[string]*rules // of all hosts; nil where none has a section of its own
+	// owner, if set, returns the host that a domain of ours is, or is a service of; empty where it is not ours.
+	owner func(domain string) string
 }
 
 // rules are the policy of one host.
@@ -87,8 +89,14 @@ func (p *Policy) NeedCert(local, remote string) bool {
 	return r.certs.find(remote, r.requireCert)
 }
 
-// of returns the rules of a host. A service of it, such as rooms.host, has the host's.
+// of returns the rules of a host. A service of it, such as rooms.host, has the host's; of what is not known to be ours it is
+// the name that decides.
 func (p *Policy) of(local string) *rules {
+	if p.byHost != nil && p.owner != nil {
+		if r := p.byHost[p.owner(local)]; r != nil {
+			return r
+		}
+	}
 	for more := p.byHost != nil; more; _, local, more = strings.Cut(local, ".") {
 		if r := p.byHost[local]; r != nil {
 			return r

@@ -163,6 +163,27 @@ s2s = {require_encryption = false, secure_auth = false}
 	}
 }
 
+// TestPolicyOfServices: who serves a domain decides, not what it looks like.
+func TestPolicyOfServices(t *testing.T) {
+	p := NewPolicy(parse(t, `[general]
+hosts = ["one.test", "deep.one.test"]
+[[host_config]]
+host = "one.test"
+s2s = {default_policy = "deny"}
+`))
+	p.owner = func(domain string) string {
+		return map[string]string{"one.test": "one.test", "deep.one.test": "deep.one.test", "rooms.deep.one.test": "one.test", "x.rooms.one.test": "one.test"}[domain]
+	}
+	for local, allow := range map[string]bool{
+		"one.test": false, "deep.one.test": true, "rooms.deep.one.test": false, "x.rooms.one.test": false,
+		"other.deep.one.test": true, "other.one.test": false, "unknown.test": true, // served by nobody
+	} {
+		if got := p.Allows(local, "b.test"); got != allow {
+			t.Errorf("%s: %v", local, got)
+		}
+	}
+}
+
 // TestPolicyCost: every stanza for another server asks.
 func TestPolicyCost(t *testing.T) {
 	p := NewPolicy(parse(t, "[s2s]\nhost_policy = [{host = '*.bad.example', policy = 'deny'}]\n[[host_config]]\nhost = 'localhost'\ns2s.secure_auth = false\n"))

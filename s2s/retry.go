@@ -101,7 +101,7 @@ func (r *route) dialLink() (l *link, err error) {
 			err = fail("a mistake of this server", stanza.Err(stanza.InternalServerError, ""))
 		}
 	}()
-	if !s.settings.Load().policy.Allows(r.local, r.remote) { // it has changed while something was waiting
+	if !s.talks(s.settings.Load().policy, r.pair) { // it has changed while something was waiting
 		return nil, &failure{why: "the policy forbids it", answer: errRestricted}
 	}
 	ctx, cancel := s.within(s.openTime())

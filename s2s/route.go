@@ -90,7 +90,7 @@ func (s *Server) Send(ctx context.Context, p *modules.Packet) error {
 	for {
 		r := s.routes.get(k)
 		if r == nil {
-			if !set.policy.Allows(k.local, k.remote) {
+			if !s.talks(set.policy, k) {
 				return errRestricted
 			}
 			if r = s.routes.add(&s.engine, k, set.S2SRoutes); r == nil {
@@ -106,7 +106,7 @@ func (s *Server) Send(ctx context.Context, p *modules.Packet) error {
 // send takes a stanza, or says why not. It returns false where the route is no more.
 func (r *route) send(ctx context.Context, set *settings, st *stanza.Stanza) (bool, error) {
 	if r.allowed.Load() != set.policy {
-		if !set.policy.Allows(r.local, r.remote) {
+		if !r.srv.talks(set.policy, r.pair) {
 			return true, errRestricted
 		}
 		r.allowed.Store(set.policy)

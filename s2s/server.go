@@ -100,21 +100,21 @@ func New(o Options) *Server {
 	}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.life, s.stop = context.WithCancel(s.ctx)
-	s.settings.Store(newSettings(o.Config, o.Dialer, o.Verifier))
+	s.settings.Store(newSettings(o.Config, o.Router, o.Dialer, o.Verifier))
 	s.routes.m = map[pair]*route{}
 	return s
 }
 
-// Reload puts a new configuration in force, with what is made of it. Streams keep the limits they began with, but none goes
+// Reload puts a new configuration in force, with what is made of it; the router has it by then. Streams keep the limits they began with, but none goes
 // on between domains that may not talk to each other any more, or not in the way they do.
 func (s *Server) Reload(cfg *config.Config, d Finder, v *Verifier) {
-	set := newSettings(cfg, d, v)
+	set := newSettings(cfg, s.o.Router, d, v)
 	s.settings.Store(set)
 	for _, l := range s.all() {
 		l.reconsider(set.policy)
 	}
 	for _, r := range s.routes.all() {
-		if !set.policy.Allows(r.local, r.remote) {
+		if !s.talks(set.policy, r.pair) {
 			r.refuse(errRestricted)
 		}
 	}

@@ -17,12 +17,18 @@ type settings struct {
 	preauth, authd stanza.Limits
 }
 
-func newSettings(cfg *config.Config, d Finder, v *Verifier) *settings {
+func newSettings(cfg *config.Config, r Router, d Finder, v *Verifier) *settings {
 	l := cfg.Limits.Effective()
 	common := stanza.Limits{
 		Attrs: l.Attributes, Namespaces: l.Namespaces, Name: int(l.NameSize), Value: int(l.AttributeSize),
 	}
 	s := &settings{Limits: l, policy: NewPolicy(cfg), dialer: d, verifier: v, preauth: common, authd: common}
+	s.policy.owner = func(domain string) string {
+		if t := r.Owner(domain); t != nil {
+			return t.Host
+		}
+		return ""
+	}
 	s.preauth.Size, s.preauth.Depth, s.preauth.Elements = int(l.StanzaPreauth), l.DepthPreauth, l.ElementsPreauth
 	s.authd.Size, s.authd.Depth, s.authd.Elements = int(l.StanzaS2S), l.Depth, l.Elements
 	return s

@@ -28,7 +28,7 @@ func (l *link) stanza(st *stanza.Stanza) error {
 	}
 	set := s.settings.Load()
 	if g.allowed.Load() != set.policy {
-		if !set.policy.Allows(g.local, g.remote) {
+		if !set.policy.Allows(g.local, g.remote) || s.hosted(g.remote) {
 			return errDenied
 		}
 		g.allowed.Store(set.policy)
