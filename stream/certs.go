@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,10 @@ type CertOptions struct {
 	MadeDir    string
 	// Hosts are those that need one; the first is shown to clients that ask for no host that is known.
 	Hosts []string
+	// Services are subdomains of these, see Service.
+	Services []Service
+	// ServicesUnseen says that other servers do not connect, so that what a certificate lacks for a service is not worth a word.
+	ServicesUnseen bool
 	// ReadOnly looks without making or writing anything.
 	ReadOnly bool
 	Log      *slog.Logger
@@ -45,6 +50,7 @@ type CertProblem struct {
 	Text    string
 	Warning bool // the certificate works all the same
 	none    bool // there is none at all
+	once    bool // it is told once, however often the files are read
 }
 
 func (p CertProblem) Error() string {
@@ -77,10 +83,10 @@ type Certificates struct {
 
 // certSet is what handshakes see.
 type certSet struct {
-	byHost map[string]*certPair // by the host's name in ASCII
+	byHost map[string]*certPair // by the name of the host or service in ASCII
 	pairs  []*certPair
 	first  *certPair // for those who ask for no host that is known
-	hosts  []string  // keys of byHost in the order of the options
+	hosts  []string  // keys of byHost in the order of the options; no services
 	seen   string    // the state of the files
 	watch  []string  // the files looked at, whether they are there or not
 	read   time.Time
@@ -129,7 +135,7 @@ func (s *Certificates) Problems() []CertProblem {
 	return s.problems
 }
 
-// List returns the certificates in use, in the order of the hosts.
+// List returns the certificates in use, in the order of the hosts. Those of services are not among them.
 func (s *Certificates) List() []CertInfo {
 	set := s.set.Load()
 	out := make([]CertInfo, 0, len(set.hosts))
@@ -202,12 +208,15 @@ func (s *Certificates) refresh(now time.Time) {
 		return
 	}
 	defer s.mu.Unlock()
-	set := s.set.Load()
+	set, told := s.set.Load(), s.problems
 	if now.Sub(set.read) < rereadEvery && fileState(set.watch) == set.seen {
 		return
 	}
 	s.reread()
 	for _, p := range s.problems {
+		if p.once && slices.Contains(told, p) {
+			continue
+		}
 		level := slog.LevelError
 		if p.Warning {
 			level = slog.LevelWarn
@@ -253,6 +262,18 @@ func (s *Certificates) reread() (complete bool, err error) {
 		set.byHost[name] = p
 		set.hosts = append(set.hosts, name)
 		set.pairs = append(set.pairs, p)
+	}
+	for _, sv := range s.opt.Services {
+		name := asciiHost(sv.Domain)
+		if set.byHost[name] != nil {
+			continue
+		}
+		p, problems := l.service(sv, set.byHost[asciiHost(sv.Host)], old.byHost[name])
+		l.problems = append(l.problems, problems...)
+		if p != nil {
+			set.byHost[name] = p.sameAs(old.byHost[name])
+			set.pairs = append(set.pairs, p)
+		}
 	}
 	s.problems = l.problems
 	err = errors.Join(errs...)
@@ -312,18 +333,24 @@ func FindChain(o CertOptions, host string) (chain []*x509.Certificate, file stri
 	p, problems := l.find(host)
 	switch {
 	case p != nil:
-		for _, der := range p.cert.Certificate {
-			c, err := x509.ParseCertificate(der)
-			if err != nil {
-				return nil, p.crt, fmt.Errorf("certificate of %s: %s: %w", host, p.crt, err)
-			}
-			chain = append(chain, c)
-		}
-		return chain, p.crt, nil
+		chain, err = p.chain(host)
+		return chain, p.crt, err
 	case len(problems) == 0:
 		return nil, "", fs.ErrNotExist
 	case problems[0].none:
 		return nil, "", fmt.Errorf("%w (%w)", problems[0], fs.ErrNotExist)
 	}
 	return nil, problems[0].File, problems[0]
+}
+
+// chain returns all that the file holds.
+func (p *certPair) chain(host string) (chain []*x509.Certificate, err error) {
+	for _, der := range p.cert.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("certificate of %s: %s: %w", host, p.crt, err)
+		}
+		chain = append(chain, c)
+	}
+	return chain, nil
 }

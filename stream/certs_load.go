@@ -61,27 +61,8 @@ func (l *certLoader) find(host string) (*certPair, []CertProblem) {
 		return nil, []CertProblem{{Host: host, Text: "not a host name"}}
 	}
 	if l.opt.Dir != "" {
-		names := []string{host}
-		if ascii != host {
-			names = append(names, ascii)
-		}
-		for _, name := range names {
-			at := filepath.Join(l.opt.Dir, name)
-			for _, f := range [][2]string{
-				{at + ".crt", at + ".key"},
-				{filepath.Join(at, "fullchain.pem"), filepath.Join(at, "privkey.pem")},
-			} {
-				l.look(f[0])
-				l.look(f[1])
-				if !exists(f[0]) && !exists(f[1]) {
-					continue
-				}
-				p, problem := l.load(host, f[0], f[1])
-				if problem != nil {
-					return nil, []CertProblem{*problem}
-				}
-				return l.check(p, host, ascii)
-			}
+		if p, problems, found := l.named(host, ascii); found {
+			return p, problems
 		}
 		if p := l.covering(ascii); p != nil {
 			return l.check(p, host, ascii)
@@ -97,6 +78,34 @@ func (l *certLoader) find(host string) (*certPair, []CertProblem) {
 	return nil, []CertProblem{{Host: host, none: true, Text: fmt.Sprintf(
 		"there is none: put %s.crt and %s.key, or %s/fullchain.pem and %s/privkey.pem, into %s (or set self_signed = true in [tls] for private use)",
 		host, host, host, host, where)}}
+}
+
+// named returns the certificate in the directory that has the host's name; found is false where there is none.
+func (l *certLoader) named(host, ascii string) (p *certPair, problems []CertProblem, found bool) {
+	names := []string{host}
+	if ascii != host {
+		names = append(names, ascii)
+	}
+	for _, name := range names {
+		at := filepath.Join(l.opt.Dir, name)
+		for _, f := range [][2]string{
+			{at + ".crt", at + ".key"},
+			{filepath.Join(at, "fullchain.pem"), filepath.Join(at, "privkey.pem")},
+		} {
+			l.look(f[0])
+			l.look(f[1])
+			if !exists(f[0]) && !exists(f[1]) {
+				continue
+			}
+			p, problem := l.load(host, f[0], f[1])
+			if problem != nil {
+				return nil, []CertProblem{*problem}, true
+			}
+			p, problems = l.check(p, host, ascii)
+			return p, problems, true
+		}
+	}
+	return nil, nil, false
 }
 
 // covering returns the pair in the directory that covers the host, the one that lasts longest, or nil.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/all"
 	"github.com/xmppd/xmppd/modules/keystore"
 	"github.com/xmppd/xmppd/storage"
@@ -23,8 +24,10 @@ var checkCommand = &command{
 
   config   the file: every mistake with its line
   files    owner and mode of the data directory and what lies in it
-  tls      what the profile means, and for each host its certificate: names, dates, key, and whether other servers take it
-  dns      for each host what clients and other servers find in the DNS, whether it leads here, and which records are missing
+  tls      what the profile means, and for each host its certificate: names, dates, key, and whether other servers take it; which one
+           is shown for the services of a host, such as conference.HOST
+  dns      for each host what clients and other servers find in the DNS, whether it leads here, and which records are missing; for
+           its services what other servers find
 
 Without an argument: the first three; dns asks the network. Nothing is changed and nothing is made.
 
@@ -68,10 +71,10 @@ func runCheck(ctx context.Context, c *call) error {
 	out := findings(cfg, checks)
 	// What hurts others alone is no reason not to start: preflight does not look at it.
 	if slices.Contains(checks, "tls") {
-		out = append(out, checkFederation(cfg)...)
+		out = append(out, checkFederation(cfg, certOptions(cfg, nil))...)
 	}
 	if slices.Contains(checks, "dns") {
-		out = append(out, checkDNS(ctx, cfg)...)
+		out = append(out, checkDNS(ctx, cfg, modules.ServedBy(all.Modules, cfg))...)
 	}
 	if c.json {
 		if err := printJSON(c.stdout, out); err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/s2s"
 )
 
@@ -49,12 +50,13 @@ type dnsCheck struct {
 	host     string
 	ascii    string // as the DNS has it
 	target   string // a name that leads here, for records to add
+	mild     bool   // what is missing is said as a note
 	own      []netip.Addr
 	out      []finding
 }
 
-// checkDNS says what others find in the DNS for each host.
-func checkDNS(ctx context.Context, cfg *config.Config) []finding {
+// checkDNS says what others find in the DNS for each host, and for what modules serve below it.
+func checkDNS(ctx context.Context, cfg *config.Config, served []modules.Served) []finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	out := []finding{}
@@ -69,16 +71,26 @@ func checkDNS(ctx context.Context, cfg *config.Config) []finding {
 			out = append(out, finding{"dns", true, host + " is an address: nothing to look up"})
 			continue
 		}
-		c := &dnsCheck{resolver: resolver, host: host, ascii: host, own: own}
-		if ascii, err := idna.Lookup.ToASCII(host); err == nil {
-			c.ascii = ascii
-		}
+		c := &dnsCheck{resolver: resolver, host: host, ascii: toASCII(host), own: own}
 		for _, pair := range dnsServices(cfg) {
 			c.pair(ctx, pair)
+		}
+		for _, s := range served {
+			if s.Host == host {
+				c.service(ctx, cfg, s.Domain)
+			}
 		}
 		out = append(out, c.out...)
 	}
 	return out
+}
+
+// toASCII returns a domain as the DNS and certificates have it.
+func toASCII(domain string) string {
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		return ascii
+	}
+	return domain
 }
 
 // ownAddresses lists the addresses of this machine.
@@ -90,6 +102,14 @@ func ownAddresses() (list []netip.Addr) {
 		}
 	}
 	return list
+}
+
+// missing is say for what is not there.
+func (c *dnsCheck) missing(format string, args ...any) {
+	if c.mild {
+		format = "note: " + format
+	}
+	c.say(c.mild, format, args...)
 }
 
 func (c *dnsCheck) say(ok bool, format string, args ...any) {
@@ -163,13 +183,20 @@ func (c *dnsCheck) fallback(ctx context.Context, s dnsService) {
 	addrs, err := c.resolver.Addrs(ctx, c.host)
 	switch {
 	case errors.Is(err, s2s.ErrNoServer):
-		c.say(false, "%s find nothing: there is no record %s and no address; add %s, and %s. 3600 IN A ADDRESS", s.who, s.name, c.line(s), c.ascii)
+		also := ", and " + c.ascii + ". 3600 IN A ADDRESS"
+		if c.mild { // the record leads to the host
+			also = ""
+		}
+		c.missing("%s find nothing: there is no record %s and no address; add %s%s", s.who, s.name, c.line(s), also)
 	case err != nil:
 		c.say(false, "%s", lookupText(err))
 	case !slices.ContainsFunc(s.listen, func(a string) bool { return portOf(a) == s.port || portOf(a) == 0 }):
-		c.say(false, "%s find no record and try port %d, on which %s does not listen; add %s", s.who, s.port, s.option, c.line(s))
+		c.missing("%s find no record and try port %d, on which %s does not listen; add %s", s.who, s.port, s.option, c.line(s))
 	default:
 		if c.address(s, "no record: the host itself", c.host, s.port, addrs) {
+			if c.mild { // it leads here, and the host may not
+				c.target = c.ascii
+			}
 			c.say(true, "note: it works without records; to be able to move, add %s", c.line(s))
 		}
 	}

@@ -39,7 +39,7 @@ func checkTLS(cfg *config.Config) []finding {
 			out = append(out, describeLeaf(host, file, leaf))
 		}
 	}
-	return out
+	return append(out, checkServicesTLS(o)...)
 }
 
 func describeLeaf(host, file string, leaf *x509.Certificate) finding {
@@ -64,9 +64,10 @@ func verifierOf(cfg *config.Config) (*s2s.Verifier, error) {
 	return s2s.NewVerifier(s2s.VerifierOptions{RootsFile: cfg.Resolve(cfg.TLS.TrustedCAFile)})
 }
 
-// checkFederation says what another server, one that trusts whom we trust, makes of each host's certificate.
-func checkFederation(cfg *config.Config) []finding {
-	if len(cfg.S2S.Listen)+len(cfg.S2S.ListenTLS) == 0 {
+// checkFederation says what another server, one that trusts whom we trust, makes of each host's certificate, and of those that
+// services have of their own.
+func checkFederation(cfg *config.Config, o stream.CertOptions) []finding {
+	if !federates(cfg) {
 		return nil // hardly anybody will see it
 	}
 	v, err := verifierOf(cfg)
@@ -75,24 +76,35 @@ func checkFederation(cfg *config.Config) []finding {
 	}
 	out := []finding{}
 	for _, host := range cfg.General.Hosts {
-		chain, _, err := stream.FindChain(certOptions(cfg, nil), host)
+		chain, _, err := stream.FindChain(o, host)
 		if err != nil {
 			continue // as well
 		}
-		var bad *s2s.CertError
-		switch err := v.CheckChain(chain, host); {
-		case err == nil:
-			out = append(out, finding{"tls", true, fmt.Sprintf("%s: other servers can verify it: the name is right, and the chain (%d in the file) leads to an authority that is trusted here", host, len(chain))})
-		case !errors.As(err, &bad):
-			out = append(out, finding{"tls", false, host + ": " + err.Error()})
-		case bad.Kind == s2s.SelfSigned:
-			out = append(out, finding{"tls", true, fmt.Sprintf(
-				"%s: note: other servers see that it is self-signed: those that want valid certificates (secure_auth, as most do) refuse this host", host)})
-		default:
-			out = append(out, finding{"tls", false, fmt.Sprintf("%s: other servers refuse it: the certificate %s; %s", host, bad.Reason, remedy(bad, chain))})
+		out = append(out, judgeChain(v, host, chain))
+	}
+	for _, sv := range o.Services {
+		// What is to be said of the host's is said, and so is what the server makes.
+		if c, err := stream.FindService(o, sv); err == nil && c.Own && !c.Generated {
+			out = append(out, judgeChain(v, sv.Domain, c.Chain))
 		}
 	}
 	return out
+}
+
+// judgeChain says what another server makes of what a domain shows.
+func judgeChain(v *s2s.Verifier, domain string, chain []*x509.Certificate) finding {
+	var bad *s2s.CertError
+	switch err := v.CheckChain(chain, domain); {
+	case err == nil:
+		return finding{"tls", true, fmt.Sprintf("%s: other servers can verify it: the name is right, and the chain (%d in the file) leads to an authority that is trusted here", domain, len(chain))}
+	case !errors.As(err, &bad):
+		return finding{"tls", false, domain + ": " + err.Error()}
+	case bad.Kind == s2s.SelfSigned:
+		return finding{"tls", true, fmt.Sprintf(
+			"%s: note: other servers see that it is self-signed: those that want valid certificates (secure_auth, as most do) refuse this host", domain)}
+	default:
+		return finding{"tls", false, fmt.Sprintf("%s: other servers refuse it: the certificate %s; %s", domain, bad.Reason, remedy(bad, chain))}
+	}
 }
 
 // remedy says what to do about a certificate that others refuse.

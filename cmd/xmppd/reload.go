@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/stream"
 )
 
 var reloadCommand = &command{
@@ -71,7 +72,9 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 	// What needs a restart stays as it is; the file says it, the report says so.
 	cfg.General.DataDir, cfg.Storage = old.General.DataDir, old.Storage
 	cfg.C2S.Transport = old.C2S.Transport
+	var told []stream.CertProblem
 	if s.certs != nil {
+		told = s.certs.Problems()
 		if err := s.certs.Reload(certOptions(cfg, s.log)); err != nil {
 			return nil, badRequest(err.Error())
 		}
@@ -91,6 +94,9 @@ func (s *server) reload(ctx context.Context, dry bool) (*reloadReport, error) {
 	s.s2s.Reload(cfg, s.newDialer(cfg), verifier)
 	if s.level != nil {
 		s.level.UnmarshalText([]byte(cfg.General.LogLevel))
+	}
+	if s.certs != nil {
+		s.certProblems(told)
 	}
 	for _, k := range rep.Keys {
 		if k.Takes == config.ServerRestart {

@@ -133,7 +133,7 @@ func (s *server) serve(ctx context.Context, api http.Handler) error {
 	if os.Getenv("GOGC") != "off" {
 		go tidy(tidying, s.store)
 	}
-	s.certProblems()
+	s.certProblems(nil)
 	s.welcome(ctx, cfg)
 	s.log.Info("ready", "c2s", s.listeners.addrs("c2s.listen", cfg.C2S.Listen), "c2s_tls", s.listeners.addrs("c2s.listen_tls", cfg.C2S.ListenTLS),
 		"s2s", s.listeners.addrs("s2s.listen", cfg.S2S.Listen), "s2s_tls", s.listeners.addrs("s2s.listen_tls", cfg.S2S.ListenTLS),

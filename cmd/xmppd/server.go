@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -154,7 +155,7 @@ func throttleLimits(cfg *config.Config) auth.ThrottleLimits {
 	}
 }
 
-// openTLS finds or makes a certificate for each host.
+// openTLS finds or makes a certificate for each host, and for what modules serve below it.
 func (s *server) openTLS(cfg *config.Config) (err error) {
 	s.certs, err = stream.OpenCertificates(certOptions(cfg, s.log))
 	return err
@@ -162,13 +163,26 @@ func (s *server) openTLS(cfg *config.Config) (err error) {
 
 func certOptions(cfg *config.Config, log *slog.Logger) stream.CertOptions {
 	return stream.CertOptions{
-		Dir:        cfg.Resolve(cfg.TLS.Certificates),
-		Hosts:      cfg.General.Hosts,
-		SelfSigned: cfg.TLS.SelfSigned,
-		MadeDir:    filepath.Join(cfg.Resolve(cfg.General.DataDir), madeCerts),
-		Log:        log,
+		Dir:            cfg.Resolve(cfg.TLS.Certificates),
+		Hosts:          cfg.General.Hosts,
+		Services:       services(modules.ServedBy(all.Modules, cfg)),
+		ServicesUnseen: !federates(cfg),
+		SelfSigned:     cfg.TLS.SelfSigned,
+		MadeDir:        filepath.Join(cfg.Resolve(cfg.General.DataDir), madeCerts),
+		Log:            log,
 	}
 }
+
+// services are the subdomains that modules serve, as their certificates know them.
+func services(served []modules.Served) (out []stream.Service) {
+	for _, s := range served {
+		out = append(out, stream.Service{Domain: s.Domain, Host: s.Host})
+	}
+	return out
+}
+
+// federates tells whether other servers can connect.
+func federates(cfg *config.Config) bool { return len(cfg.S2S.Listen)+len(cfg.S2S.ListenTLS) > 0 }
 
 // tlsConfig returns how the configuration of a handshake is made, for who speaks the protocol that direct TLS names.
 func (s *server) tlsConfig(alpn string) func(host string, direct bool) *tls.Config {
@@ -190,9 +204,12 @@ func (s *server) close(ctx context.Context) error {
 	return errors.Join(err, s.store.Close())
 }
 
-// certProblems logs what is not right with certificates that work all the same.
-func (s *server) certProblems() {
+// certProblems logs what is not right with certificates that work all the same, but for what was told before.
+func (s *server) certProblems(told []stream.CertProblem) {
 	for _, p := range s.certs.Problems() {
+		if slices.Contains(told, p) {
+			continue
+		}
 		s.log.Warn("certificate: "+p.Text, "host", p.Host, "file", p.File)
 	}
 }
