@@ -17,6 +17,7 @@ const (
 	nsMarkers    = "urn:xmpp:chat-markers:0"                 // XEP-0333
 	nsInvitation = "jabber:x:conference"                     // XEP-0249
 	nsMUCUser    = "http://jabber.org/protocol/muc#user"     // XEP-0045 §17.1
+	nsOccupantID = "urn:xmpp:occupant-id:0"                  // XEP-0421
 	nsEvents     = "http://jabber.org/protocol/pubsub#event" // XEP-0060 §15.1
 )
 
@@ -78,7 +79,7 @@ func says(st *stanza.Stanza, other string) bool {
 // passing tells whether an element says something only to who sees it at once, or nothing of its own.
 func passing(st *stanza.Stanza, i int, c stanza.Child) bool {
 	switch c.NS {
-	case nsChatStates, stanza.NSHints, stanza.NSDelay, stanza.NSSID:
+	case nsChatStates, stanza.NSHints, stanza.NSDelay, stanza.NSSID, nsOccupantID:
 		return true
 	case NSCarbons, NSMAM: // of a server's own making, or a forgery of that
 		return true
@@ -117,4 +118,10 @@ func fromOccupant(st *stanza.Stanza) bool {
 func invites(st *stanza.Stanza) bool {
 	i := st.Find(nsMUCUser, "x")
 	return i >= 0 && st.Element(i).Child(nsMUCUser, "invite") != nil
+}
+
+// InRoom tells whether what is said in a room to all is worth keeping, in its archive and for who enters later (XEP-0313 §6.1.2,
+// XEP-0045 §7.2.13).
+func InRoom(st *stanza.Stanza) bool {
+	return st.Kind == stanza.KindMessage && st.Type == stanza.TypeGroupchat && !st.Has(stanza.NSHints, "no-store") && says(st, "")
 }

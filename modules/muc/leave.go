@@ -1,0 +1,79 @@
+package muc
+
+import (
+	"context"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// unavailable takes an occupant out who leaves (§7.14). Whatever nickname he says, it is he.
+func (r *room) unavailable(ctx context.Context, p *modules.Packet) {
+	o, s := r.occupantOf(p.From)
+	if o == nil {
+		return
+	}
+	s.presence = clean(p.Stanza)
+	r.out(ctx, o, s, &news{gone: true})
+}
+
+// failed takes an occupant out whose client cannot be reached, as an error tells that the room gets back.
+func (r *room) failed(ctx context.Context, p *modules.Packet) {
+	o, s := r.occupantOf(p.From)
+	if o == nil {
+		return
+	}
+	if !p.To.IsBare() && p.Stanza.Kind == stanza.KindMessage {
+		r.returned(o, p)
+	}
+	if e := p.Stanza.StanzaError(); e != nil && unreachable[e.Condition] {
+		r.out(ctx, o, s, &news{gone: true, codes: []int{codeKicked, codeError}, reason: string(e.Condition)})
+	}
+}
+
+// unreachable are the conditions that say that nobody is there any more.
+var unreachable = map[stanza.Condition]bool{
+	stanza.Gone: true, stanza.ItemNotFound: true, stanza.JIDMalformed: true, stanza.RecipientUnavailable: true,
+	stanza.Redirect: true, stanza.RemoteServerNotFound: true, stanza.RemoteServerTimeout: true, stanza.ServiceUnavailable: true,
+}
+
+// out takes one session out of the room, and tells of it. The occupant is there as long as he has another one.
+func (r *room) out(ctx context.Context, o *occupant, s *session, n *news) {
+	was := o.shown
+	if !r.drop(s) {
+		s.left = false // he is told, too
+		r.showSelf(o, s, n, s)
+		s.left = true
+		if was == s {
+			r.show(o, &news{})
+		}
+		return
+	}
+	r.showTo(o, s, n, r.present)
+	r.showSelf(o, s, n, s)
+	r.emptied(ctx)
+}
+
+// expel takes an occupant out with all his sessions, because somebody wills it (§8.2, §9.1, §10.9).
+func (r *room) expel(ctx context.Context, o *occupant, n *news) {
+	n.gone = true
+	all, shown := o.sessions, o.shown
+	for _, s := range all {
+		r.drop(s)
+	}
+	r.showTo(o, shown, n, r.present)
+	for _, s := range all {
+		r.showSelf(o, s, n, s)
+	}
+	r.emptied(ctx)
+}
+
+// emptied ends a room that does not outlive those who are in it (§10.1.2, §10.2: muc#roomconfig_persistentroom).
+func (r *room) emptied(ctx context.Context) {
+	if len(r.present) > 0 || !r.exists || !r.locked && r.rec.Settings.Persistent {
+		return
+	}
+	if err := r.remove(ctx); err != nil {
+		r.m.h.Log.Error("room not removed", "room", r.jid.String(), "err", err)
+	}
+}

@@ -1,0 +1,90 @@
+package muc
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// asked is a request that was passed on to an occupant's client, and whose answer is to come.
+type asked struct {
+	by *session   // who asked
+	id string     // his id
+	of stanza.JID // whom, as he said it
+	to stanza.JID // whom it was passed on to
+	at time.Time
+}
+
+// The bounds of what waits for an answer in one room.
+const (
+	maxAsked = 1000
+	askedFor = 2 * time.Minute
+)
+
+// relay takes a request of one occupant to another, such as for the version of his client, or the answer to one (§7.5 tells of
+// messages; that clients ask each other is §17.3's vcard-temp and common custom). Neither learns the other's address by it: ids are
+// replaced, since with them both could be asked the same twice.
+func (r *room) relay(ctx context.Context, p *modules.Packet) {
+	st := p.Stanza
+	if st.Type != stanza.TypeGet && st.Type != stanza.TypeSet {
+		r.relayAnswer(p)
+		return
+	}
+	o, to, err := r.pair(p)
+	switch {
+	case err == nil && o == to && st.Has(nsPing, "ping"):
+		r.m.answer(ctx, p, nil) // XEP-0410 §3: he is in, and that is what he wants to know
+		return
+	case err == nil && st.Has(nsVCard, ""):
+		r.ask(o, p, to.bare) // the account has it, not the client
+		return
+	case err == nil:
+		r.ask(o, p, to.shown.full)
+		return
+	}
+	r.m.h.Router.Bounce(ctx, p, err)
+}
+
+// ask passes a request on.
+func (r *room) ask(o *occupant, p *modules.Packet, to stanza.JID) {
+	now := time.Now()
+	for id, a := range r.asked { // few, as a rule
+		if now.Sub(a.at) > askedFor {
+			delete(r.asked, id)
+		}
+	}
+	if len(r.asked) >= maxAsked {
+		r.m.h.Router.Bounce(r.ctx, p, stanza.Err(stanza.ResourceConstraint, "too many requests wait for an answer"))
+		return
+	}
+	if r.asked == nil {
+		r.asked = map[string]asked{}
+	}
+	id := rand.Text()
+	r.asked[id] = asked{r.sessions[p.From], p.Stanza.ID(), p.To, to, now}
+	r.send(renamed(p.Stanza, id, o.jid), to)
+}
+
+// relayAnswer brings an answer back to who asked. What nobody asked for is dropped.
+func (r *room) relayAnswer(p *modules.Packet) {
+	a, ok := r.asked[p.Stanza.ID()]
+	if !ok || a.to != p.From {
+		return
+	}
+	delete(r.asked, p.Stanza.ID())
+	if !a.by.left {
+		r.send(renamed(p.Stanza, a.id, a.of), a.by.full)
+	}
+}
+
+// renamed returns an IQ with another id and sender.
+func renamed(st *stanza.Stanza, id string, from stanza.JID) *stanza.Stanza {
+	var payload []byte
+	for i := range st.Children {
+		payload = append(payload, st.Copy(i)...)
+	}
+	return stanza.New(st.Kind, st.Type, id, from, stanza.JID{}, payload)
+}
