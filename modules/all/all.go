@@ -23,6 +23,7 @@ import (
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/limits"
 	"github.com/xmppd/xmppd/modules/mam"
+	"github.com/xmppd/xmppd/modules/muc"
 	"github.com/xmppd/xmppd/modules/offline"
 	"github.com/xmppd/xmppd/modules/pep"
 	"github.com/xmppd/xmppd/modules/ping"
@@ -52,6 +53,7 @@ var Modules = []modules.Info{
 	pep.Info, // after roster and caps, whom it asks
 	vcard.Info,
 	private.Info,
+	muc.Info,
 	bookmarks.Info,
 	ping.Info,
 	version.Info,

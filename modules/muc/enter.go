@@ -151,7 +151,7 @@ func (r *room) create(ctx context.Context, who stanza.JID) error {
 	m.mu.Lock()
 	m.fresh[bare]++
 	m.mu.Unlock()
-	r.exists, r.locked = true, true
+	r.exists, r.locked, r.maker = true, true, bare
 	r.rec = record{Created: time.Now().UTC(), Creator: bare.String(), Settings: m.cfg.Load().settings()}
 	r.affs = map[stanza.JID]affiliated{bare: {Affiliation: Owner}}
 	return nil

@@ -143,6 +143,8 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	m.h, m.domain, m.secret = h, domain, h.Secret("occupants")
 	m.store, m.archive, m.started = store{h.Store}, h.Store.Archive("messages"), time.Now()
 	h.Serve(domain.Domain(), m.serve)
+	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
+	modules.Provide[modules.Portable](h, m)
 	m.sweep.Start(sweepEvery, m.tidy)
 	return nil
 }

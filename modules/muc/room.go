@@ -16,7 +16,8 @@ type room struct {
 
 	known    bool // it was looked for on disk
 	exists   bool
-	locked   bool // made, and not configured yet (§10.1.2): it is not on disk
+	locked   bool       // made, and not configured yet (§10.1.2): it is not on disk
+	maker    stanza.JID // of a locked room: bare
 	rec      record
 	affs     map[stanza.JID]affiliated // by bare JID
 	nicks    map[string]*occupant
@@ -204,16 +205,12 @@ func (r *room) unlock(ctx context.Context, s Settings) error {
 	return nil
 }
 
-// made ends what claim began.
+// made takes a room off the count of those that are being made: it is on disk now, or gone.
 func (m *module) made(r *room) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	who, err := stanza.ParseJID(r.rec.Creator)
-	if err != nil {
-		return
-	}
-	if m.fresh[who]--; m.fresh[who] <= 0 {
-		delete(m.fresh, who)
+	if m.fresh[r.maker]--; m.fresh[r.maker] <= 0 {
+		delete(m.fresh, r.maker)
 	}
 }
 

@@ -113,8 +113,10 @@ func (s store) save(ctx context.Context, local string, c change) error {
 			if err := tx.KV(kvRooms).Put([]byte(local), value); err != nil {
 				return err
 			}
-			if err := tx.KV(kvCreators).Put(creatorKey(c.rec.Creator, local), nil); err != nil {
-				return err
+			if c.rec.Creator != "" {
+				if err := tx.KV(kvCreators).Put(creatorKey(c.rec.Creator, local), nil); err != nil {
+					return err
+				}
 			}
 		}
 		for who, a := range c.affs {

@@ -1,0 +1,110 @@
+package muc
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// roomsOf returns the rooms to which an address has an affiliation, in order. All affiliations are looked through: that is done when
+// an account ends, or is exported.
+func (s store) roomsOf(ctx context.Context, who stanza.JID) ([]string, error) {
+	end := append([]byte{0}, who.Bare().String()...)
+	var rooms []string
+	err := s.KV(kvAffiliations).Scan(ctx, nil, nil, func(key, _ []byte) bool {
+		if local, ok := bytes.CutSuffix(key, end); ok && bytes.IndexByte(local, 0) < 0 {
+			rooms = append(rooms, string(local))
+		}
+		return true
+	})
+	return rooms, err
+}
+
+// disown forgets who made rooms.
+func (s store) disown(ctx context.Context, creator stanza.JID) error {
+	return storage.DeletePrefix(ctx, s, creatorKey(creator.Bare().String(), ""), kvCreators)
+}
+
+// deleted takes an account that is no more out of all rooms' lists: a new one of the same name must not own them. What it said there is
+// the rooms'.
+func (m *module) deleted(ctx context.Context, who stanza.JID) {
+	who = who.Bare()
+	rooms, err := m.store.roomsOf(ctx, who)
+	if err != nil {
+		m.h.Log.Error("rooms of a deleted account not all found", "account", who.String(), "err", err)
+	}
+	m.mu.Lock()
+	for local := range m.rooms { // those that are not on disk yet
+		rooms = append(rooms, local)
+	}
+	m.mu.Unlock()
+	slices.Sort(rooms)
+	for _, local := range slices.Compact(rooms) {
+		jid, err := stanza.NewJID(local, m.domain.Domain(), "")
+		if err != nil {
+			continue
+		}
+		m.in(ctx, nil, jid, func(r *room, ctx context.Context, _ *modules.Packet) { r.forgetAccount(ctx, who) })
+	}
+	if err := m.store.disown(ctx, who); err != nil {
+		m.h.Log.Error("rooms of a deleted account not disowned", "account", who.String(), "err", err)
+	}
+}
+
+// forgetAccount takes an account off the room's list, and out of the room.
+func (r *room) forgetAccount(ctx context.Context, who stanza.JID) {
+	for _, o := range r.occupants(r.present) {
+		if o.bare == who {
+			r.expel(ctx, o, &news{})
+		}
+	}
+	_, listed := r.affs[who]
+	if made := r.rec.Creator == who.String(); !r.exists || !listed && !made {
+		return
+	}
+	c := change{affs: map[stanza.JID]affiliated{who: {}}}
+	if r.rec.Creator == who.String() {
+		rec := r.rec
+		rec.Creator = ""
+		c.rec = &rec
+	}
+	if err := r.save(ctx, c); err != nil {
+		r.m.h.Log.Error("deleted account not taken off a room's list", "room", r.jid.String(), "account", who.String(), "err", err)
+	}
+}
+
+// nsPortable is the namespace of what Export writes.
+const nsPortable = modules.NSPrivate + "rooms"
+
+// Claims implements modules.Portable: what somebody is to the rooms of this server is of no use on another one.
+func (m *module) Claims() []string { return nil }
+
+// Export implements modules.Portable: what the account is to which rooms.
+func (m *module) Export(ctx context.Context, account stanza.JID, x *modules.Export) error {
+	rooms, err := m.store.roomsOf(ctx, account)
+	if err != nil || len(rooms) == 0 {
+		return err
+	}
+	var out stanza.XML
+	out.Start("rooms", "xmlns", nsPortable)
+	for _, local := range rooms {
+		b, err := m.store.KV(kvAffiliations).Get(ctx, affiliationKey(local, account.Bare()))
+		if err != nil {
+			return err
+		}
+		a, err := parseAffiliated(b)
+		if err != nil {
+			return err
+		}
+		out.Empty("room", "jid", local+"@"+m.domain.Domain(), "affiliation", a.Affiliation.String(), "reason", a.Reason)
+	}
+	_, err = x.Write(out.Bytes())
+	return err
+}
+
+// Import implements modules.Portable.
+func (m *module) Import(context.Context, stanza.JID, *stanza.Stanza) error { return nil }
