@@ -1,7 +1,6 @@
 package muc
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -97,9 +96,4 @@ func (r *room) sendHistory(s *session, enters *stanza.Stanza) {
 		st.Add(stanza.AppendDelay(nil, r.jid, h.at, ""))
 		r.send(st, s.full)
 	}
-}
-
-// recall reads what was said before the room came into memory.
-func (r *room) recall(context.Context) {
-	r.history.read = true
 }

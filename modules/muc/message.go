@@ -78,11 +78,3 @@ func dropDelay(st *stanza.Stanza, room stanza.JID) {
 		}
 	}
 }
-
-// archived tells whether a message belongs in the room's archive.
-func (r *room) archived(st *stanza.Stanza) bool {
-	return r.rec.Settings.Archive && fate.InRoom(st) && !st.Has(stanza.NSHints, "no-permanent-store")
-}
-
-// keep archives those of the messages that are archived, and gives them their IDs.
-func (r *room) keep(context.Context, []*stanza.Stanza, time.Time) error { return nil }

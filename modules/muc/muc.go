@@ -20,8 +20,8 @@ import (
 
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/stanza"
-	"github.com/xmppd/xmppd/storage"
 )
 
 // Config is [modules.mod_muc].
@@ -118,7 +118,7 @@ type module struct {
 	domain  stanza.JID // of the service
 	secret  []byte     // of occupants' IDs
 	store   store
-	archive storage.Archive // owner: localpart
+	reader  archive.Reader // owner: localpart
 	sweep   modules.Sweeper
 	started time.Time
 
@@ -141,7 +141,12 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 		return err
 	}
 	m.h, m.domain, m.secret = h, domain, h.Secret("occupants")
-	m.store, m.archive, m.started = store{h.Store}, h.Store.Archive("messages"), time.Now()
+	m.store, m.started = store{h.Store}, time.Now()
+	ids, err := archive.NewIDs(h.Secret("archive IDs"))
+	if err != nil {
+		return err
+	}
+	m.reader = archive.Reader{Kind: archive.Rooms, Host: h, Archive: h.Store.Archive("messages"), IDs: ids, PageMax: func() int { return m.cfg.Load().PageMax }}
 	h.Serve(domain.Domain(), m.serve)
 	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
 	modules.Provide[modules.Portable](h, m)

@@ -152,11 +152,7 @@ func TestInside(t *testing.T) {
 // TestPanic: a mistake of ours in one task ends that one only.
 func TestPanic(t *testing.T) {
 	h, list := den(t, 2, "")
-	var m *module
-	for _, svc := range modules.ServicesOf[modules.Portable](h.Loader, "a.test") {
-		m, _ = svc.(*module)
-	}
-	m.in(context.Background(), nil, stanza.MustJID("den@"+service), func(*room, context.Context, *modules.Packet) { panic("on purpose") })
+	moduleOf(t, h).in(context.Background(), nil, stanza.MustJID("den@"+service), func(*room, context.Context, *modules.Packet) { panic("on purpose") })
 	list[1].Say("<message type='groupchat' to='den@" + service + "'><body>hello</body></message>")
 	if got := bodies(list[0].Sent()); len(got) != 1 {
 		t.Errorf("got %v", got)

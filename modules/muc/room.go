@@ -218,7 +218,7 @@ func (m *module) made(r *room) {
 func (r *room) remove(ctx context.Context) error {
 	if r.locked {
 		r.m.made(r)
-	} else if err := r.m.archive.Drop(ctx, r.jid.Local()); err != nil { // first: it is nobody's without the room
+	} else if err := r.m.reader.Archive.Drop(ctx, r.jid.Local()); err != nil { // first: it is nobody's without the room
 		return err
 	} else if err := r.m.store.remove(ctx, r.jid.Local(), r.rec.Creator); err != nil {
 		return err
@@ -230,6 +230,7 @@ func (r *room) remove(ctx context.Context) error {
 // tidy forgets rooms that nobody uses, and removes those on disk that were to stay only as long as somebody is in them: after a
 // restart nobody was.
 func (m *module) tidy(ctx context.Context) {
+	m.expire(ctx)
 	m.mu.Lock()
 	var list []*room
 	for _, r := range m.rooms {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/fate"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -110,7 +111,10 @@ func (m *module) iqToRoom(ctx context.Context, p *modules.Packet) {
 	}
 	var h roomIQ
 	if len(st.Children) > 0 {
-		h = roomIQs[st.Children[0].NS]
+		if h = roomIQs[st.Children[0].NS]; st.Children[0].NS == fate.NSMAM {
+			m.query(ctx, p)
+			return
+		}
 	}
 	if h.fn == nil {
 		m.h.Router.Bounce(ctx, p, errUnserved)
