@@ -1,7 +1,6 @@
 package muc
 
 import (
-	"context"
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
