@@ -155,7 +155,7 @@ func (a *attempt) undo() {
 	}
 }
 
-// start, reload and stop call the module. A panic in one is an error, so that a reload cannot take a running server down.
+// start, reload, end and stop call the module. A panic in one is an error, so that a reload cannot take a running server down.
 
 func (in *instance) start(ctx context.Context, h *Host) (err error) {
 	defer recovered(&err)
@@ -166,6 +166,14 @@ func (in *instance) reload(ctx context.Context, n *config.Node) (err error) {
 	defer recovered(&err)
 	_, err = in.info.Reload(ctx, in.mod, n)
 	return err
+}
+
+func (in *instance) end(ctx context.Context) (err error) {
+	defer recovered(&err)
+	if e, ok := in.mod.(Ender); ok {
+		e.End(ctx)
+	}
+	return nil
 }
 
 func (in *instance) stop(ctx context.Context) (err error) {

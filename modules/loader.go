@@ -125,6 +125,19 @@ func (l *Loader) Load(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
+// End lets the modules say what they have to say before the server ends: see Ender. A panic in one is logged.
+func (l *Loader) End(ctx context.Context) {
+	l.loading.Lock()
+	defer l.loading.Unlock()
+	for _, s := range l.running {
+		for _, in := range s.list {
+			if err := in.end(ctx); err != nil {
+				l.env.Log.Error("module did not end cleanly", "host", s.table.Host, "module", in.info.Name, "err", err)
+			}
+		}
+	}
+}
+
 // publish puts a new state in force and stops what is no longer part of it.
 func (l *Loader) publish(ctx context.Context, cfg *config.Config, next []*hostSet) {
 	tables := make(map[string]*Table, len(next))

@@ -21,6 +21,12 @@ type Reloader[C any] interface {
 	Reload(ctx context.Context, cfg C) error
 }
 
+// Ender is a module that has something to tell before the server ends, or before it is stopped by a reload. At the end of the server
+// all sessions and streams still stand then. Nothing is to be given up yet: it is still called upon.
+type Ender interface {
+	End(ctx context.Context)
+}
+
 // XEP names a specification that a module implements; doc/xeps.md is made of them.
 type XEP struct {
 	Number  int

@@ -166,6 +166,7 @@ func (s *server) shutdown() error {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	s.loader.End(ctx)
 	s.s2s.Drain() // while senders are there to be told
 	if err := s.c2s.Shutdown(ctx); err != nil {
 		s.log.Warn("not all clients were waited for", "err", err)

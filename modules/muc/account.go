@@ -37,11 +37,9 @@ func (m *module) deleted(ctx context.Context, who stanza.JID) {
 	if err != nil {
 		m.h.Log.Error("rooms of a deleted account not all found", "account", who.String(), "err", err)
 	}
-	m.mu.Lock()
-	for local := range m.rooms { // those that are not on disk yet
-		rooms = append(rooms, local)
+	for _, r := range m.loaded() { // some are not on disk yet
+		rooms = append(rooms, r.jid.Local())
 	}
-	m.mu.Unlock()
 	slices.Sort(rooms)
 	for _, local := range slices.Compact(rooms) {
 		jid, err := stanza.NewJID(local, m.domain.Domain(), "")

@@ -68,9 +68,19 @@ func (r *room) expel(ctx context.Context, o *occupant, n *news) {
 	r.emptied(ctx)
 }
 
+// shut tells all that they are out, each of himself alone: the others learn it the same way.
+func (r *room) shut() {
+	for _, s := range r.present {
+		r.showSelf(s.occupant, s, &news{gone: true, self: []int{codeShutdown}}, s)
+	}
+	for _, s := range r.present {
+		r.drop(s)
+	}
+}
+
 // emptied ends a room that does not outlive those who are in it (§10.1.2, §10.2: muc#roomconfig_persistentroom).
 func (r *room) emptied(ctx context.Context) {
-	if len(r.present) > 0 || !r.exists || !r.locked && r.rec.Settings.Persistent {
+	if len(r.present) > 0 || !r.exists || r.m.ended.Load() || !r.locked && r.rec.Settings.Persistent {
 		return
 	}
 	if err := r.remove(ctx); err != nil {

@@ -12,6 +12,7 @@ package muc
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -122,6 +123,8 @@ type module struct {
 	sweep   modules.Sweeper
 	started time.Time
 
+	ended atomic.Bool // nobody is in a room any more
+
 	mu    sync.Mutex
 	rooms map[string]*room   // by localpart: those in memory
 	fresh map[stanza.JID]int // rooms that an address is making and that are not stored yet
@@ -154,9 +157,30 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	return nil
 }
 
+// End implements modules.Ender: those who are in rooms learn that these are not there any more (§15.6.2, code 332). Rooms that are to
+// last as long as somebody is in them stay for those who come back.
+func (m *module) End(ctx context.Context) {
+	if m.ended.Swap(true) {
+		return
+	}
+	for _, r := range m.loaded() {
+		r.do(ctx, &task{run: func(context.Context, *modules.Packet) { r.shut() }})
+	}
+}
+
 // Stop implements modules.Module.
-func (m *module) Stop(context.Context) error {
+func (m *module) Stop(ctx context.Context) error {
+	m.End(ctx)
 	m.sweep.Stop()
+	return nil
+}
+
+// Reload takes changed options, but for the service's name: people are in rooms by that.
+func (m *module) Reload(_ context.Context, c Config) error {
+	if was := m.cfg.Load().Subdomain; c.Subdomain != was {
+		return fmt.Errorf("subdomain was %q when the server started: to have it %q, start the server anew", was, c.Subdomain)
+	}
+	m.cfg.Store(&c)
 	return nil
 }
 
@@ -176,4 +200,9 @@ func (m *module) goodNick(nick string) bool {
 	return nick == strings.TrimSpace(nick) && nick != "" && len(nick) <= int(m.cfg.Load().NickSize)
 }
 
-var _ modules.Module = (*module)(nil)
+var (
+	_ modules.Module           = (*module)(nil)
+	_ modules.Ender            = (*module)(nil)
+	_ modules.Reloader[Config] = (*module)(nil)
+	_ modules.Portable         = (*module)(nil)
+)

@@ -2,6 +2,8 @@ package muc
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
@@ -67,6 +69,13 @@ func (m *module) room(jid stanza.JID) *room {
 		m.rooms[jid.Local()] = r
 	}
 	return r
+}
+
+// loaded returns the rooms in memory.
+func (m *module) loaded() []*room {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.rooms))
 }
 
 // forget takes a room out of memory. Its queue takes nothing more.
@@ -231,13 +240,7 @@ func (r *room) remove(ctx context.Context) error {
 // restart nobody was.
 func (m *module) tidy(ctx context.Context) {
 	m.expire(ctx)
-	m.mu.Lock()
-	var list []*room
-	for _, r := range m.rooms {
-		list = append(list, r)
-	}
-	m.mu.Unlock()
-	for _, r := range list {
+	for _, r := range m.loaded() {
 		r.queue.mu.Lock()
 		if !r.busy && len(r.tasks) == 0 && r.idle() {
 			r.ended = true
