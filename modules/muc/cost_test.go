@@ -55,7 +55,7 @@ func TestAllocs(t *testing.T) {
 			s.n = 0
 		}
 		const runs = 50
-		if n := testing.AllocsPerRun(runs, send); n > 12 {
+		if n := testing.AllocsPerRun(runs, send); n > 16 {
 			t.Errorf("%d people: %v allocations", people, n)
 		}
 		for _, s := range all {
