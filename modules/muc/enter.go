@@ -24,6 +24,10 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 		r.refuseGhost(p)
 	case p.To.IsBare():
 		err = stanza.Err(stanza.JIDMalformed, "say under which nickname you enter") // §7.2.1
+	case p.Stanza.Size() > maxPresence:
+		err = errSize
+	case !r.paced(p.From, time.Now()):
+		err = errPace
 	case o == nil:
 		err = r.enter(ctx, p)
 	case o.jid != p.To:

@@ -10,8 +10,12 @@ import (
 // history is what was said last in a room (§7.2.13).
 type history struct {
 	list []spoken // oldest first
+	size int      // of their stanzas, in bytes
 	read bool     // what was said before the room came into memory is in list
 }
+
+// maxHistory is how many bytes of messages a room keeps in memory; the last one always fits.
+const maxHistory = 256 << 10
 
 // spoken is a message as the occupants got it.
 type spoken struct {
@@ -19,16 +23,17 @@ type spoken struct {
 	at time.Time
 }
 
-// keep adds a message.
+// keep adds a message, and forgets what is more than max messages or too much.
 func (h *history) keep(st *stanza.Stanza, at time.Time, max int) {
-	if n := len(h.list) + 1 - max; n > 0 {
-		n = min(n, len(h.list))
-		clear(h.list[:n])
-		h.list = h.list[n:]
+	h.list = append(h.list, spoken{st, at})
+	h.size += len(st.Raw)
+	gone := 0
+	for len(h.list)-gone > max || len(h.list)-gone > 1 && h.size > maxHistory {
+		h.size -= len(h.list[gone].st.Raw)
+		h.list[gone] = spoken{}
+		gone++
 	}
-	if max > 0 {
-		h.list = append(h.list, spoken{st, at})
-	}
+	h.list = h.list[gone:]
 }
 
 // wanted is what a client asks for of the history (§7.2.13.4).
@@ -84,7 +89,7 @@ func (r *room) sendHistory(s *session, enters *stanza.Stanza) {
 	if w.chars >= 0 { // §7.2.13.4: of whole stanzas
 		n, from := 0, len(list)
 		for from > 0 {
-			if n += list[from-1].st.Size(); n > w.chars {
+			if n += len(list[from-1].st.Raw); n > w.chars {
 				break
 			}
 			from--

@@ -26,8 +26,9 @@ type room struct {
 	sessions map[stanza.JID]*session // by full JID
 	present  []*session              // the same, in the order in which they came
 	history  history
-	asked    map[string]asked // by id of ours
-	used     time.Time        // when somebody last asked for something
+	paces    map[stanza.JID]pace // by bare JID
+	asked    map[string]asked    // by id of ours
+	used     time.Time           // when somebody last asked for something
 
 	packet modules.Packet // for all that it sends
 }

@@ -1,0 +1,61 @@
+package muc
+
+import (
+	"time"
+
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// The pace at which one person may change what all in a room are told of him, by entering, leaving and entering again, or by presence.
+// Each is sent to everybody, so that little said by one is much to be sent by the server.
+const (
+	paceBurst = 30
+	paceEvery = time.Second // what one more is gained by
+)
+
+// pace is how many changes somebody has still to his credit, as of some time.
+type pace struct {
+	left float64
+	at   time.Time
+}
+
+// now returns the credit at a time.
+func (p pace) now(t time.Time) float64 {
+	return min(paceBurst, p.left+float64(t.Sub(p.at))/float64(paceEvery))
+}
+
+// paced tells whether somebody may change something now, and counts it.
+func (r *room) paced(who stanza.JID, now time.Time) bool {
+	who = who.Bare()
+	p, ok := r.paces[who]
+	if !ok {
+		if len(r.paces) >= maxPaces {
+			for j, p := range r.paces {
+				if p.now(now) >= paceBurst {
+					delete(r.paces, j)
+				}
+			}
+		}
+		if r.paces == nil {
+			r.paces = map[stanza.JID]pace{}
+		}
+		p = pace{paceBurst, now}
+	}
+	left := p.now(now)
+	if left < 1 {
+		return false
+	}
+	r.paces[who] = pace{left - 1, now}
+	return true
+}
+
+// maxPaces is beyond how many people those are forgotten who have all their credit.
+const maxPaces = 100
+
+// maxPresence is how long a presence may be that all in a room are sent, in bytes.
+const maxPresence = 16 << 10
+
+var (
+	errPace = stanza.Err(stanza.ResourceConstraint, "you change your presence in this room too often")
+	errSize = stanza.Err(stanza.PolicyViolation, "that presence is too long for a room")
+)
