@@ -52,7 +52,7 @@ type Config struct {
 
 // Check implements the check of the configuration.
 func (c *Config) Check(errs *config.Errors) {
-	if j, err := stanza.NewJID("", c.Subdomain+".example.org", ""); err != nil || c.Subdomain == "" || j.Domain() != c.Subdomain+".example.org" {
+	if modules.Subdomain(c.Subdomain, "example.org") == "" {
 		errs.Add("subdomain", "%q can be no part of a domain", c.Subdomain)
 	}
 	if !slices.Contains([]string{createLocal, createAdmins, createAnyone}, c.Create) {
@@ -83,6 +83,14 @@ func (c *Config) Check(errs *config.Errors) {
 	if r := time.Duration(c.Retention); r < 0 || r > 0 && r < time.Hour {
 		errs.Add("retention", "must be at least an hour, or 0, which is for ever")
 	}
+}
+
+// Services tells which domain the module serves on a host: none where the host is an address.
+func (c Config) Services(host string) []string {
+	if d := modules.Subdomain(c.Subdomain, host); d != "" {
+		return []string{d}
+	}
+	return nil
 }
 
 // The values of Config.Create.
@@ -139,7 +147,12 @@ func newModule(c Config) *module {
 // Start registers all that the module offers.
 func (m *module) Start(_ context.Context, h *modules.Host) error {
 	cfg := m.cfg.Load()
-	domain, err := stanza.NewJID("", cfg.Subdomain+"."+h.Name, "")
+	served := cfg.Services(h.Name)
+	if len(served) == 0 {
+		h.Log.Warn("no rooms: the host is an address, which has no names below it")
+		return nil
+	}
+	domain, err := stanza.NewJID("", served[0], "")
 	if err != nil {
 		return err
 	}
@@ -150,7 +163,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 		return err
 	}
 	m.reader = archive.Reader{Kind: archive.Rooms, Host: h, Archive: h.Store.Archive("messages"), IDs: ids, PageMax: func() int { return m.cfg.Load().PageMax }}
-	h.Serve(domain.Domain(), m.serve)
+	h.Serve(domain.Domain(), m.serve, cfg.Name)
 	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
 	modules.Provide[modules.Portable](h, m)
 	m.sweep.Start(sweepEvery, m.tidy)
