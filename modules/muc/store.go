@@ -17,6 +17,8 @@ const (
 	kvRooms        = "rooms"        // localpart: record
 	kvAffiliations = "affiliations" // localpart 0 bare JID: affiliated
 	kvCreators     = "creators"     // bare JID 0 localpart: nothing
+	kvPublic       = "public"       // localpart: name, of rooms that are listed
+	kvCounts       = "counts"       // "public": how many there are in kvPublic, as a decimal number
 )
 
 // store is what is on disk of rooms.
@@ -118,6 +120,9 @@ func (s store) save(ctx context.Context, local string, c change) error {
 					return err
 				}
 			}
+			if err := list(tx, local, c.rec.Settings.Public, c.rec.Settings.Name); err != nil {
+				return err
+			}
 		}
 		for who, a := range c.affs {
 			var err error
@@ -155,6 +160,9 @@ func (s store) remove(ctx context.Context, local, creator string) error {
 			if err := affs.Delete(k); err != nil {
 				return err
 			}
+		}
+		if err := list(tx, local, false, ""); err != nil {
+			return err
 		}
 		return errors.Join(tx.KV(kvRooms).Delete([]byte(local)), tx.KV(kvCreators).Delete(creatorKey(creator, local)))
 	})
