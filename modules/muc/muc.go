@@ -166,6 +166,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	h.Serve(domain.Domain(), m.serve, cfg.Name)
 	h.Hooks.UserDeleted.On(modules.Keep, m.deleted)
 	modules.Provide[modules.Portable](h, m)
+	modules.Provide[Rooms](h, m)
 	m.sweep.Start(sweepEvery, m.tidy)
 	return nil
 }

@@ -96,8 +96,8 @@ type roomIQ struct {
 
 // roomIQs are what rooms answer, by namespace.
 var roomIQs = map[string]roomIQ{
-	stanza.NSDiscoInf: {true, (*room).info},
-	stanza.NSDiscoIt:  {true, (*room).items},
+	stanza.NSDiscoInf: {false, (*room).info},
+	stanza.NSDiscoIt:  {false, (*room).items},
 	nsAdmin:           {true, (*room).admin},
 	nsOwner:           {false, (*room).owner},
 	nsPing:            {true, (*room).ping},
