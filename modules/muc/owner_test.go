@@ -322,10 +322,38 @@ func TestMembersOnly(t *testing.T) {
 	if got := enter(t, bob, "den", "Bob"); !strings.Contains(got, "registration-required") {
 		t.Errorf("bob is in: %s", got)
 	}
+	alice.Sent()
 	alice.Say("<message type='groupchat' to='den@" + service + "'><body>alone</body></message>")
 	if len(alice.Sent()) != 1 || len(bob2.Sent()) != 0 {
 		t.Error("alice is out, or bob is in")
 	}
+}
+
+// Those thrown out together are not told of each other, and a room that nobody is left in ends as it would otherwise.
+func TestMembersOnlyEmpties(t *testing.T) {
+	h := modtest.New(t, "a.test", Info)
+	alice, bob, carol := h.Session("alice@a.test/x"), h.Session("bob@a.test/x"), h.Session("carol@a.test/x")
+	open(t, alice, "den", "Alice")
+	enter(t, bob, "den", "Bob")
+	enter(t, carol, "den", "Carol")
+	alice.Say("<presence type='unavailable' to='den@" + service + "/Alice'/>")
+	bob.Sent()
+	carol.Sent()
+	configure(t, alice, "den", "muc#roomconfig_membersonly", "1")
+	for s, nick := range map[*modtest.Session]string{bob: "Bob", carol: "Carol"} {
+		got := s.Sent()
+		if n := len(got); n != 2 || got[1].From().Resource() != nick || !strings.Contains(wire(got[1]), "code='110'") || !strings.Contains(wire(got[1]), "code='322'") {
+			t.Errorf("%s got %s", nick, modtest.XML(got))
+		}
+	}
+	if got := disco(t, alice, "den"); !strings.Contains(got, "item-not-found") {
+		t.Errorf("a temporary room without anybody: %s", got)
+	}
+	open(t, alice, "den", "Alice")
+	configure(t, alice, "den", "muc#roomconfig_persistentroom", "1")
+	alice.Say("<presence type='unavailable' to='den@" + service + "/Alice'/>")
+	configure(t, alice, "den", "muc#roomconfig_persistentroom", "0", "muc#roomconfig_membersonly", "1")
+	roomForm(t, alice, "den") // it was empty before
 }
 
 // A cancelled form leaves a room as it was, or ends one that is new (§10.1.3, §10.2).
@@ -387,7 +415,7 @@ func TestConfigureFails(t *testing.T) {
 	before := string(roomForm(t, alice, "den").Bytes())
 	m := moduleOf(t, h)
 	good := m.store
-	m.store = store{brokenBucket{good.Bucket}}
+	m.store = store{brokenBucket(good)}
 	for _, payload := range []string{
 		"<x xmlns='jabber:x:data' type='submit'>" + formType + fields("muc#roomconfig_roomname", "x", "muc#roomconfig_membersonly", "1") + "</x>",
 		"<destroy/>",
