@@ -45,6 +45,8 @@ func (s *server) adminAPI() http.Handler {
 	handle(mux, "POST /v1/tokens/revoke", s.apiRevokeTokens)
 	handle(mux, "GET /v1/keys", s.apiKeys)
 	handle(mux, "POST /v1/keys/rotate", s.apiRotateKey)
+	handle(mux, "GET /v1/rooms", s.apiRooms)
+	handle(mux, "POST /v1/rooms/destroy", s.apiDestroyRoom)
 	handle(mux, "GET /v1/modules", s.apiModules)
 	handle(mux, "POST /v1/reload", s.apiReload)
 	return mux

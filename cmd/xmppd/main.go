@@ -31,7 +31,7 @@ type command struct {
 // commands are shown in this order.
 var commands = []*command{
 	serveCommand, checkCommand, userCommand, exportCommand, importCommand, reportCommand, sessionCommand, deviceCommand, certCommand, tokenCommand,
-	keyCommand, backupCommand, verifyCommand, restoreCommand, modulesCommand, reloadCommand, versionCommand,
+	keyCommand, roomCommand, backupCommand, verifyCommand, restoreCommand, modulesCommand, reloadCommand, versionCommand,
 }
 
 // call is one use of a command.
