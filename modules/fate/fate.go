@@ -16,7 +16,7 @@ const (
 	nsReceipts   = "urn:xmpp:receipts"                       // XEP-0184
 	nsMarkers    = "urn:xmpp:chat-markers:0"                 // XEP-0333
 	nsInvitation = "jabber:x:conference"                     // XEP-0249
-	nsMUCUser    = "http://jabber.org/protocol/muc#user"     // XEP-0045 §17.1
+	nsMUCUser    = "http://jabber.org/protocol/muc#user"     // XEP-0045 §16.1
 	nsOccupantID = "urn:xmpp:occupant-id:0"                  // XEP-0421
 	nsEvents     = "http://jabber.org/protocol/pubsub#event" // XEP-0060 §15.1
 )

@@ -114,10 +114,10 @@ var Info = modules.Define(modules.Info{
 	Summary: "rooms, in which many people talk",
 	Default: true,
 	XEPs: []modules.XEP{
-		{Number: 45, Version: "1.35.1", Note: "no registration with a room (§7.10, §9.9): nicknames are not reserved"},
+		{Number: 45, Version: "1.35.5", Note: "no registration with a room (§7.10, §9.9): nicknames are not reserved"},
 		{Number: 249, Version: "1.2"},
 		{Number: 410, Version: "1.1.0"},
-		{Number: 421, Version: "1.0.0"},
+		{Number: 421, Version: "1.0.1"},
 	},
 }, Defaults, func(c Config) modules.Module { return newModule(c) })
 
@@ -171,7 +171,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) error {
 	return nil
 }
 
-// End implements modules.Ender: those who are in rooms learn that these are not there any more (§15.6.2, code 332). Rooms that are to
+// End implements modules.Ender: those who are in rooms learn that these are not there any more (§16.6, code 332). Rooms that are to
 // last as long as somebody is in them stay for those who come back.
 func (m *module) End(ctx context.Context) {
 	if m.ended.Swap(true) {

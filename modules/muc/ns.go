@@ -2,7 +2,7 @@ package muc
 
 import "github.com/xmppd/xmppd/stanza"
 
-// The namespaces of §17.1 and of what rooms speak besides.
+// The namespaces of §16.1 and of what rooms speak besides.
 const (
 	nsMUC     = "http://jabber.org/protocol/muc"
 	nsUser    = nsMUC + "#user"
@@ -17,7 +17,7 @@ const (
 	nsVCard   = "vcard-temp"
 )
 
-// The status codes of §15.6.2.
+// The status codes of §16.6.
 const (
 	codeRealJIDs    = 100 // everybody sees real addresses
 	codeConfig      = 104 // the room's configuration has changed

@@ -24,9 +24,8 @@ const (
 	askedFor = 2 * time.Minute
 )
 
-// relay takes a request of one occupant to another, such as for the version of his client, or the answer to one (§7.5 tells of
-// messages; that clients ask each other is §17.3's vcard-temp and common custom). Neither learns the other's address by it: ids are
-// replaced, since with them both could be asked the same twice.
+// relay takes a request of one occupant to another, such as for the version of his client, or the answer to one. Neither learns the
+// other's address by it. ids are replaced: two who ask the same client may have chosen the same one.
 func (r *room) relay(ctx context.Context, p *modules.Packet) {
 	st := p.Stanza
 	if st.Type != stanza.TypeGet && st.Type != stanza.TypeSet {

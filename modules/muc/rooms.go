@@ -55,7 +55,8 @@ func (m *module) Rooms(ctx context.Context) ([]RoomInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, jid := range m.inMemory() {
+	for _, r := range m.loaded() {
+		jid := r.jid
 		m.in(ctx, nil, jid, func(r *room, _ context.Context, _ *modules.Packet) {
 			if !r.exists {
 				delete(found, jid.Local())
@@ -80,17 +81,6 @@ func (m *module) roomInfo(local string, rec *record) RoomInfo {
 		JID: local + "@" + m.domain.Domain(), Name: s.Name, Public: s.Public, Persistent: s.Persistent,
 		Created: rec.Created, Creator: rec.Creator,
 	}
-}
-
-// inMemory returns the addresses of the rooms in memory.
-func (m *module) inMemory() []stanza.JID {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := make([]stanza.JID, 0, len(m.rooms))
-	for _, r := range m.rooms {
-		list = append(list, r.jid)
-	}
-	return list
 }
 
 // DestroyRoom implements Rooms.

@@ -2,7 +2,7 @@ package muc
 
 import "time"
 
-// Settings are what owners configure of a room (§10.2, §15.5.3). They are kept as JSON.
+// Settings are what owners configure of a room (§10.2, §16.5.3). They are kept as JSON.
 type Settings struct {
 	Name          string `json:"name,omitempty"`
 	Description   string `json:"description,omitempty"`
