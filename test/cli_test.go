@@ -25,6 +25,7 @@ var commands = map[string][][]string{
 	"export":  {{}, {"a", "b"}, {"-secrets", "a"}},
 	"import":  {{}, {"a", "b"}},
 	"report":  {{}, {"show"}, {"list", "a", "b"}},
+	"room":    {{}, {"show"}, {"list", "a", "b"}, {"destroy"}, {"destroy", "a", "b"}},
 	"session": {{}, {"kill"}, {"close"}, {"list", "a", "b"}, {"close", "a", "b"}},
 	"device":  {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
 	"cert":    {{}, {"kill"}, {"list"}, {"list", "a", "b"}, {"revoke", "a"}, {"revoke", "a", "b", "c"}},
