@@ -21,6 +21,7 @@ func (r *room) unavailable(ctx context.Context, p *modules.Packet) {
 func (r *room) failed(ctx context.Context, p *modules.Packet) {
 	o, s := r.occupantOf(p.From)
 	if o == nil {
+		r.uninvited(p)
 		return
 	}
 	if !p.To.IsBare() && p.Stanza.Kind == stanza.KindMessage {

@@ -28,7 +28,9 @@ type room struct {
 	history  history
 	paces    map[stanza.JID]pace // by bare JID
 	asked    map[string]asked    // by id of ours
-	used     time.Time           // when somebody last asked for something
+	invited  map[invitedKey]invited
+	voices   map[stanza.JID]time.Time // when somebody last asked for voice, by bare JID
+	used     time.Time                // when somebody last asked for something
 
 	packet modules.Packet // for all that it sends
 }
@@ -234,6 +236,7 @@ func (r *room) remove(ctx context.Context) error {
 		return err
 	}
 	r.exists, r.locked, r.rec, r.affs, r.history = false, false, record{}, nil, history{}
+	r.invited, r.voices = nil, nil
 	return nil
 }
 
