@@ -82,7 +82,7 @@ func (s *Settings) features() []string {
 		either(s.Persistent, "muc_persistent", "muc_temporary"),
 	}
 	if s.Archive {
-		out = append(out, archive.Rooms.Features()...)
+		out = append(append(out, archive.Rooms.Features()...), moderationFeatures...) // without an archive messages have no IDs
 	}
 	return out
 }

@@ -101,6 +101,8 @@ var roomIQs = map[string]roomIQ{
 	nsAdmin:           {true, (*room).admin},
 	nsOwner:           {false, (*room).owner},
 	nsPing:            {true, (*room).ping},
+	nsModerate:        {true, (*room).moderate},
+	nsFasten0:         {true, (*room).moderate0},
 }
 
 // iqToRoom takes requests to a room (§6.4, §8 to §10). Results and errors are of nothing that a room has asked.
