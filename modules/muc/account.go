@@ -57,7 +57,7 @@ func (m *module) deleted(ctx context.Context, who stanza.JID) {
 func (r *room) forgetAccount(ctx context.Context, who stanza.JID) {
 	for _, o := range r.occupants(r.present) {
 		if o.bare == who {
-			r.expel(ctx, o, &news{})
+			r.expelAll(ctx, []expulsion{{of: o, news: &news{}}})
 		}
 	}
 	_, listed := r.affs[who]

@@ -55,20 +55,6 @@ func (r *room) out(ctx context.Context, o *occupant, s *session, n *news) {
 	r.emptied(ctx)
 }
 
-// expel takes an occupant out with all his sessions, because somebody wills it (§8.2, §9.1, §10.9).
-func (r *room) expel(ctx context.Context, o *occupant, n *news) {
-	n.gone = true
-	all, shown := o.sessions, o.shown
-	for _, s := range all {
-		r.drop(s)
-	}
-	r.showTo(o, shown, n, r.present)
-	for _, s := range all {
-		r.showSelf(o, s, n, s)
-	}
-	r.emptied(ctx)
-}
-
 // shut tells all that they are out, each of himself alone: the others learn it the same way.
 func (r *room) shut() {
 	for _, s := range r.present {

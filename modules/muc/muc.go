@@ -115,9 +115,11 @@ var Info = modules.Define(modules.Info{
 	Default: true,
 	XEPs: []modules.XEP{
 		{Number: 45, Version: "1.35.5", Note: "no registration with a room (§7.10, §9.9): nicknames are not reserved"},
+		{Number: 59, Version: "1.0", Note: "for the list of rooms: forwards"},
 		{Number: 249, Version: "1.2"},
 		{Number: 410, Version: "1.1.0"},
 		{Number: 421, Version: "1.0.1"},
+		{Number: 425, Version: "0.3.0", Note: "also as before 0.3; a message that was retracted is removed, and no tombstone is left in its place (§4)"},
 	},
 }, Defaults, func(c Config) modules.Module { return newModule(c) })
 

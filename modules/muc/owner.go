@@ -117,32 +117,13 @@ func changeCodes(was, now *Settings) []int {
 	return codes
 }
 
-// expelStrangers takes those out who are no members of a room that is for members now (§10.2). They are out before any of it is told, so
-// that they are not told of each other: they may be many.
+// expelStrangers takes those out who are no members of a room that is for members now (§10.2).
 func (r *room) expelStrangers(ctx context.Context) {
-	type gone struct {
-		*occupant
-		sessions []*session
-		shown    *session
-	}
-	var out []gone
+	var out []expulsion
 	for _, o := range r.occupants(r.present) {
-		if r.affiliation(o.bare) >= Member {
-			continue
-		}
-		out = append(out, gone{o, o.sessions, o.shown})
-		for _, s := range o.sessions {
-			r.drop(s)
+		if r.affiliation(o.bare) < Member {
+			out = append(out, expulsion{of: o, news: &news{codes: []int{codeMembersOnly}}})
 		}
 	}
-	for _, g := range out {
-		n := &news{gone: true, codes: []int{codeMembersOnly}}
-		r.showTo(g.occupant, g.shown, n, r.present)
-		for _, s := range g.sessions {
-			r.showSelf(g.occupant, s, n, s)
-		}
-	}
-	if len(out) > 0 {
-		r.emptied(ctx)
-	}
+	r.expelAll(ctx, out)
 }
