@@ -125,26 +125,35 @@ func TestAudience(t *testing.T) {
 					queue(t, conn, ctx, text)
 				}
 			}
-			var first, second Batch
-			say(&first, "one")
-			waits, done := 0, make(chan struct{})
-			go func() { // another reader, which is ready to run
-				defer close(done)
-				for _, conn := range conns {
-					waits += conn.Waiting()
+			// Go's scheduler prefers who has yielded at every 61st of its choices, and interrupts who runs on a machine that
+			// is busy: what is right shows in most of the rounds.
+			const rounds = 9
+			together := 0
+			for range rounds {
+				var first, second Batch
+				say(&first, "one")
+				waits, done := 0, make(chan struct{})
+				go func() { // another reader, which is ready to run
+					defer close(done)
+					for _, conn := range conns {
+						waits += conn.Waiting()
+					}
+					say(&second, "two")
+					second.Flush()
+				}()
+				first.Flush()
+				<-done
+				for _, peer := range peers {
+					if got := expect(t, peer, "two"); !strings.HasSuffix(got, "onetwo") {
+						t.Errorf("got %q", got)
+					}
 				}
-				say(&second, "two")
-				second.Flush()
-			}()
-			first.Flush()
-			<-done
-			for _, peer := range peers {
-				if got := expect(t, peer, "two"); !strings.HasSuffix(got, "onetwo") {
-					t.Errorf("got %q", got)
+				if waits == c.conns*len("one") {
+					together++
 				}
 			}
-			if together := waits == c.conns*len("one"); together != c.together {
-				t.Errorf("%d bytes waited for what others said", waits)
+			if (together > rounds/2) != c.together {
+				t.Errorf("in %d of %d rounds all waited for what others said", together, rounds)
 			}
 		})
 	}
