@@ -32,7 +32,8 @@ import (
 //   - C disconnects: closes the stream. C drops: cuts the connection. C ends with CONDITION: a stream error.
 //   - drain C…: reads and drops what has arrived.
 //   - C manages the stream: switches XEP-0198 on; requests to acknowledge are not shown from then on. C acks: all that it has
-//     read. C cuts: cuts the connection, to come back. C resumes: comes back, also where it never went.
+//     read. C cuts: cuts the connection, to come back, and waits until the server knows that it is gone. C resumes: comes
+//     back, also where it never went.
 //   - restart: SIGKILL and start; all clients are gone.
 //   - stop: SIGTERM and start, for what is written at the end.
 //
@@ -212,7 +213,10 @@ func (sc *scenario) step(line int, head, body string) {
 	case rest == "acks":
 		c.Ack()
 	case rest == "cuts":
+		at := len(sc.s.Log())
 		c.Cut()
+		user, res, _ := strings.Cut(w[0], "/") // the end of the line says whose: another one may be on its way
+		sc.s.WaitLog(sc.t, at, fmt.Sprintf(`"account":"%s@%s","resource":"%s"}`, user+sc.suffix, sc.hosts[user], res))
 		sc.drop(w[0])
 		sc.clients[w[0]] = c // to resume
 	case rest == "resumes":
