@@ -78,6 +78,7 @@ func TestCheckpointBackup(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "x.db"), Options{noSync: true, layerSize: 1})
 	putN(t, s, 0, 3)
 	r, w := io.Pipe()
+	t.Cleanup(func() { r.Close() }) // Close waits for the backup
 	done := make(chan error, 1)
 	go func() { done <- s.Backup(context.Background(), w); w.Close() }()
 	var first [1]byte
@@ -109,7 +110,15 @@ func TestBackupHasAll(t *testing.T) {
 	state := func() [writers]int { mu.Lock(); defer mu.Unlock(); return acked }
 	for g := range writers {
 		wg.Go(func() {
-			for n := 1; s.Bucket("load").KV("kv").Put(ctx, fmt.Appendf(nil, "%d/%d", g, n), nil) == nil; n++ {
+			for n := 1; ; n++ {
+				err := s.Bucket("load").KV("kv").Put(ctx, fmt.Appendf(nil, "%d/%d", g, n), nil)
+				if errors.Is(err, context.Canceled) || errors.Is(err, storage.ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
 				mu.Lock()
 				acked[g] = n
 				mu.Unlock()
@@ -119,6 +128,9 @@ func TestBackupHasAll(t *testing.T) {
 	for range 5 {
 		before := state()
 		for state() == before {
+			if t.Failed() {
+				t.FailNow()
+			}
 			runtime.Gosched()
 		}
 		before = state()

@@ -25,11 +25,12 @@ func onWriter(t testing.TB, s *Store, fn func()) {
 	}
 }
 
-// stall keeps checkpoints from getting anywhere until the returned function is called.
+// stall keeps checkpoints from getting anywhere until the returned function is called, or the test has failed: Close waits for them.
 func stall(t testing.TB, s *Store) (release func()) {
 	t.Helper()
 	tx, err := s.db.Begin(true)
 	check(t, err)
+	t.Cleanup(func() { tx.Rollback() })
 	return func() { check(t, tx.Rollback()) }
 }
 

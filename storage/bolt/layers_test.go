@@ -393,7 +393,7 @@ func FuzzLayers(f *testing.F) {
 		s, err := openFormat(filepath.Join(t.TempDir(), "x.db"), r.opts, current)
 		check(t, err)
 		r.s = s
-		defer func() { r.s.Close() }()
+		t.Cleanup(func() { r.s.Close() })
 		did := []string{}
 		for len(r.in) > 0 && r.n < 80 {
 			did = append(did, r.step())

@@ -13,7 +13,7 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
-// hold keeps the writer busy until the returned function is called.
+// hold keeps the writer busy until the returned function is called, or the test has failed: Close waits for it.
 func hold(t *testing.T, s *Store) (release func()) {
 	t.Helper()
 	begun, end := make(chan struct{}), make(chan struct{})
@@ -29,7 +29,9 @@ func hold(t *testing.T, s *Store) (release func()) {
 		}
 	})
 	<-begun
-	return func() { close(end); wg.Wait() }
+	release = sync.OnceFunc(func() { close(end); wg.Wait() })
+	t.Cleanup(release)
+	return release
 }
 
 // queued waits until n writes are queued.
