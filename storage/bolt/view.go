@@ -248,6 +248,9 @@ func (c *cursor) first(from []byte, beyond bool) (k, rec []byte) {
 			if k, rec = c.k, c.v; rec == nil {
 				rec = []byte{} // damaged: no bucket lies here
 			}
+			if len(k) > bolt.MaxKeySize { // a copy would take gigabytes, before it is found that they are not there
+				panic("a key is too long")
+			}
 			c.at = append(c.at[:0], k...)
 			c.step()
 			return k, rec
