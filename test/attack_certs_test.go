@@ -184,8 +184,9 @@ func TestAttackCerts(t *testing.T) {
 			denied(t, g.alice.IQ("set", "", appendCert(name, cc)), "modify", "not-acceptable")
 			g.refused(t, cc, "", "invalid-mechanism")
 		}
-		// One that expires between the offer and the login, and is looked at again then.
-		cc := g.upload(t, "C04", xtest.Login{To: time.Now().Add(2 * time.Second)})
+		// One that expires between the offer and the login, and is looked at again then. It must last until it is uploaded, on a
+		// busy machine too, and certificates count in whole seconds.
+		cc := g.upload(t, "C04", xtest.Login{To: time.Now().Add(4 * time.Second)})
 		c, f := g.Show(t, "localhost", cc)
 		if !slices.Contains(mechanisms(f), "EXTERNAL") {
 			t.Skip("the machine was too slow to offer it in time")

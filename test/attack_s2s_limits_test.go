@@ -201,7 +201,7 @@ auth_tries = 4
 			select {
 			case n := <-p.Got:
 				known[n.Attr("id")] = true
-			case <-time.After(time.Second):
+			case <-time.After(5 * time.Second): // what is lost does not come; a busy machine may be slow
 				waiting = false
 			}
 		}
