@@ -387,7 +387,7 @@ func TestAttackPeers(t *testing.T) {
 		}})
 		g.alice.Send("<message to='eve@keys.test' type='chat'><body>x</body></message>")
 		keys.Message(t)
-		r := <-asked
+		r := soon(t, asked)
 		id := r.id
 		if len(r.key) < 64 || r.from != "open.test" || r.to != "keys.test" {
 			t.Errorf("%+v", r)

@@ -151,13 +151,14 @@ func goesOut(t *testing.T, p *xtest.Peer, c *xtest.Client) string {
 	c.Send("<message to='eve@%s' type='chat' id='out'><body>hello</body></message>", p.Domain)
 	answer := make(chan *xtest.Node, 1)
 	go func() {
+		defer close(answer)
 		if n, err := c.Next(); err == nil {
 			answer <- n
 		}
 	}()
 	select {
 	case n := <-answer:
-		if n.Attr("id") != "out" || n.Find("remote-server-timeout") == nil {
+		if n == nil || n.Attr("id") != "out" || n.Find("remote-server-timeout") == nil {
 			t.Errorf("answered %s", n)
 		}
 		return "refused"
@@ -166,7 +167,7 @@ func goesOut(t *testing.T, p *xtest.Peer, c *xtest.Client) string {
 			t.Errorf("got %+v", st)
 		}
 		c.Send("<iq type='get' id='done' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", c.Host)
-		if n := <-answer; n.Attr("id") != "done" {
+		if n := soon(t, answer); n == nil || n.Attr("id") != "done" {
 			t.Errorf("it arrived, and the sender gets %s", n)
 		}
 		return st.How

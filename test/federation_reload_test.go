@@ -92,7 +92,7 @@ func TestFederationReload(t *testing.T) {
 
 	reconfigure(t, g.Target, "host_policy = [", "host_policy = [{host = 'c.test', policy = 'deny'}, ")
 	in["c.test"].WantStreamError("policy-violation")
-	if got := <-said; got != "c.test policy-violation" {
+	if got := soon(t, said); got != "c.test policy-violation" {
 		t.Errorf("c.test, to whom a stream stood, hears %s", got)
 	}
 	wantStreams(t, append(slices.Clone(b), "in d.test open.test dialback", "in w.test")...)
@@ -141,7 +141,7 @@ func TestFederationStop(t *testing.T) {
 	}
 	alice.Send("<message to='eve@there.test' type='chat'><body>last</body></message>")
 	alice.Barrier()
-	stopped := make(chan error)
+	stopped := make(chan error, 1)
 	go func() { stopped <- g.Stop() }()
 	for i := range 3 {
 		alice.Want("<message type='error' id='%d' from='eve@stalled.test'><error><remote-server-timeout xmlns='%s'/></error></message>", i, stanzasNS)
@@ -154,10 +154,10 @@ func TestFederationStop(t *testing.T) {
 		t.Errorf("got %q", body)
 	}
 	in.WantStreamError("system-shutdown")
-	if got := <-told; got != "system-shutdown" {
+	if got := soon(t, told); got != "system-shutdown" {
 		t.Errorf("who was connected to is told %s", got)
 	}
-	if err := <-stopped; err != nil {
+	if err := soon(t, stopped); err != nil {
 		t.Error(err)
 	}
 }

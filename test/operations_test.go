@@ -419,6 +419,7 @@ func TestLog(t *testing.T) {
 		cmd := exec.Command(xtest.Binary(t), "serve", "-config", s.Config)
 		cmd.Stderr = full
 		must(t, cmd.Start())
+		defer cmd.Process.Kill()
 		done := make(chan error, 1)
 		go func() { done <- cmd.Wait() }()
 		for end := time.Now().Add(xtest.Wait); ; time.Sleep(10 * time.Millisecond) {
@@ -431,7 +432,7 @@ func TestLog(t *testing.T) {
 		}
 		s.AddUsers("ann@localhost") // which logs
 		must(t, cmd.Process.Signal(syscall.SIGTERM))
-		if err := <-done; err != nil {
+		if err := soon(t, done); err != nil {
 			t.Errorf("exit: %v", err)
 		}
 	})

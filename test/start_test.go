@@ -74,6 +74,17 @@ func put(t testing.TB, path string, data []byte, mode os.FileMode) {
 	}
 }
 
+// soon takes what comes from a channel.
+func soon[T any](t testing.TB, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(2 * xtest.Wait): // longer than what it may wait for itself
+		t.Fatal("nothing came")
+	}
+	return v
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
