@@ -3,12 +3,12 @@
 package xtest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,8 +89,9 @@ type Server struct {
 	S2S     string // address of the STARTTLS port for servers, where Options.S2S has one
 	S2STLS  string // address of the direct TLS port for servers, likewise
 	cmd     *exec.Cmd
+	stderr  *os.File // where it writes its log
 	mu      sync.Mutex
-	log     bytes.Buffer
+	log     bytes.Buffer // the whole lines of it
 	exited  chan struct{}
 	waitErr error
 	ca      *CA
@@ -177,68 +178,73 @@ func (s *Server) Start(o Options) {
 	args := append(append(append([]string{}, o.Prefix...), Binary(s.t), "serve", "-config", s.Config), o.Args...)
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Env = append(append(os.Environ(), raceOptions), o.Env...)
-	pr, pw, err := os.Pipe()
-	if err != nil {
-		s.t.Fatal(err)
+	if s.stderr == nil { // a file, not a pipe: what the server has written is there, and waits for nobody to read it
+		f, err := os.OpenFile(filepath.Join(s.t.TempDir(), "log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { f.Close() })
+		s.stderr = f
 	}
-	s.cmd.Stderr = pw
+	s.cmd.Stderr = s.stderr
+	from := len(s.Log())
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	pw.Close()
-	ready := make(chan struct{})
 	s.exited = make(chan struct{})
-	read := make(chan struct{})
-	go s.readLog(pr, ready, read)
 	go func(cmd *exec.Cmd, exited chan struct{}) {
-		<-read
 		s.waitErr = cmd.Wait()
 		close(exited)
 	}(s.cmd, s.exited)
 	s.t.Cleanup(s.cleanup)
-	select {
-	case <-ready:
-	case <-s.exited:
-		s.t.Fatalf("the server ended before it was ready: %v\n%s", s.waitErr, s.Log())
-	case <-time.After(Wait):
-		s.t.Fatalf("the server is not ready after %v\n%s", Wait, s.Log())
-	}
-}
-
-// readLog collects the log and takes the addresses from the ready line.
-func (s *Server) readLog(f *os.File, ready, done chan struct{}) {
-	defer close(done)
-	defer f.Close()
-	once := sync.Once{}
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		s.mu.Lock()
-		s.log.Write(sc.Bytes())
-		s.log.WriteByte('\n')
-		s.mu.Unlock()
-		var line struct {
-			Msg    string
-			C2S    []string
-			C2STLS []string `json:"c2s_tls"`
-			S2S    []string
-			S2STLS []string `json:"s2s_tls"`
+	for end := time.Now().Add(Wait); !s.ready(s.Log()[from:]); time.Sleep(time.Millisecond) {
+		select {
+		case <-s.exited:
+			s.t.Fatalf("the server ended before it was ready: %v\n%s", s.waitErr, s.Log())
+		default:
 		}
-		if json.Unmarshal(sc.Bytes(), &line) == nil && line.Msg == "ready" {
-			for at, list := range map[*string][]string{&s.C2S: line.C2S, &s.C2STLS: line.C2STLS, &s.S2S: line.S2S, &s.S2STLS: line.S2STLS} {
-				if len(list) > 0 {
-					*at = list[0]
-				}
-			}
-			once.Do(func() { close(ready) })
+		if time.Now().After(end) {
+			s.t.Fatalf("the server is not ready after %v\n%s", Wait, s.Log())
 		}
 	}
 }
 
-// Log returns the log so far.
+// ready takes the addresses from the ready line of a log, if it is there.
+func (s *Server) ready(log string) bool {
+	i := strings.Index(log, `"msg":"ready"`)
+	if i < 0 {
+		return false
+	}
+	text, _, _ := strings.Cut(log[strings.LastIndexByte(log[:i], '\n')+1:], "\n")
+	var line struct {
+		C2S    []string
+		C2STLS []string `json:"c2s_tls"`
+		S2S    []string
+		S2STLS []string `json:"s2s_tls"`
+	}
+	if json.Unmarshal([]byte(text), &line) != nil {
+		return false
+	}
+	for at, list := range map[*string][]string{&s.C2S: line.C2S, &s.C2STLS: line.C2STLS, &s.S2S: line.S2S, &s.S2STLS: line.S2STLS} {
+		if len(list) > 0 {
+			*at = list[0]
+		}
+	}
+	return true
+}
+
+// Log returns the log so far: all that the server wrote before anything that a test has seen of it since.
 func (s *Server) Log() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stderr == nil {
+		return ""
+	}
+	more, err := io.ReadAll(io.NewSectionReader(s.stderr, int64(s.log.Len()), 1<<40))
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.log.Write(more[:bytes.LastIndexByte(more, '\n')+1])
 	return s.log.String()
 }
 
