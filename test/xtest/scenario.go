@@ -25,6 +25,10 @@ import (
 // Directives:
 //
 //   - accounts NAMES: makes accounts on HOST, or bob@HOST2 on the second host. Their names are made unique for the scenario.
+//   - rooms NAMES: their names are made unique as well. C opens ROOM@conference.HOST/NICK FIELD=VALUE…: makes a room with that
+//     configuration. C configures ROOM@… FIELD=VALUE…: changes it. C joins ROOM@…/NICK: enters it, and what was on its way and
+//     what that brings up to the subject is dropped.
+//   - config + TOML: a server of its own for the scenario, with these lines; before all others.
 //   - connect C…: login and bind. online C…: also initial presence; what it brings is dropped.
 //   - C sends + XML.
 //   - C receives + one pattern (see Match; the order of arrival counts); C receives any + patterns in whatever order, one a
@@ -128,6 +132,12 @@ func (sc *scenario) step(line int, head, body string) {
 	w := strings.Fields(head)
 	body = sc.expand(body)
 	switch w[0] {
+	case "config":
+		sc.s = New(sc.t, Options{Limits: "profile = \"off\"", Extra: body})
+		return
+	case "rooms":
+		sc.names = append(sc.names, w[1:]...)
+		return
 	case "accounts":
 		var jids []string
 		for _, n := range w[1:] {
@@ -179,6 +189,8 @@ func (sc *scenario) step(line int, head, body string) {
 	}
 	c := sc.client(w[0], fail)
 	switch rest := strings.Join(w[1:], " "); {
+	case len(w) > 1 && (w[1] == "joins" || w[1] == "opens" || w[1] == "configures"):
+		sc.enters(c, w[1:], fail)
 	case rest == "sends":
 		c.Send("%s", body)
 	case rest == "receives":

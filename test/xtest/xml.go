@@ -128,7 +128,7 @@ func ParseIn(ns, attrs, text string) (*Node, error) {
 }
 
 // Match says how got differs from what a test wants, or "". The pattern wants its name, its attributes ("*" for any value,
-// "-" for absent), its children in any order among others, and its text ("*" for any). An element of the pattern named
+// "-" for absent), its children in any order among others, and its text ("*" for any, "-" for none). An element of the pattern named
 // "none" with an attribute name="x" wants no child x.
 func Match(want, got *Node) string {
 	if got == nil {
@@ -157,7 +157,9 @@ func Match(want, got *Node) string {
 			return fmt.Sprintf("<%s> has %s=%q, wants %q", got.Name.Local, a.Name.Local, v, a.Value)
 		}
 	}
-	if wt := strings.TrimSpace(want.Text); wt != "" && wt != "*" && wt != strings.TrimSpace(got.Text) {
+	if wt := strings.TrimSpace(want.Text); wt == "-" && got.Text != "" {
+		return fmt.Sprintf("<%s> says %q, wants nothing", got.Name.Local, got.Text)
+	} else if wt != "" && wt != "*" && wt != "-" && wt != strings.TrimSpace(got.Text) {
 		return fmt.Sprintf("<%s> says %q, wants %q", got.Name.Local, got.Text, wt)
 	}
 	used := map[*Node]bool{}
