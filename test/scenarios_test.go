@@ -9,7 +9,7 @@ import (
 // TestScenarios runs the conversations in scenarios/ against one running server, each with accounts of its own.
 func TestScenarios(t *testing.T) {
 	s := xtest.New(t, xtest.Options{Limits: `profile = "off"`, Extra: weakKeys + callServices + "[modules.mod_push]\nmin_interval = \"0s\"\n"})
-	for _, dir := range []string{"delivery", "subscription", "presence", "roster", "sm", "csi", "services", "pep", "vcard", "private", "mam", "carbons", "blocking", "commands", "push", "invites", "extdisco"} {
+	for _, dir := range []string{"delivery", "subscription", "presence", "roster", "sm", "csi", "services", "pep", "vcard", "private", "mam", "carbons", "blocking", "commands", "push", "invites", "extdisco", "muc"} {
 		t.Run(dir, func(t *testing.T) { xtest.RunScenarios(t, s, "scenarios/"+dir+"/*.txt") })
 	}
 }
