@@ -11,7 +11,7 @@ import (
 	"github.com/xmppd/xmppd/test/xtest"
 )
 
-// TestAttackLimitsOfAccounts has the limits of what an account may have. Rooms: later, with them.
+// TestAttackLimitsOfAccounts has the limits of what an account may have; those of rooms: TestAttackLimitsOfRooms.
 func TestAttackLimitsOfAccounts(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{Hosts: []string{"a.test"},
 		Limits: "profile = \"off\"\nroster_items = 20\noffline_messages = 5\noffline_size = \"20kB\"\n"})

@@ -237,7 +237,7 @@ func TestAttackLimits(t *testing.T) {
 	})
 
 	g.Run(t, "R15 presence to thousands", func(t *testing.T) {
-		// MUC and look-ups of other servers: later, with them.
+		// Rooms: TestAttackJoinFlood.
 		before := g.RSS(t)
 		c := g.Attacker(t, "ok")
 		c.Send("<presence/>")
