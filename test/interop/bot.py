@@ -14,6 +14,7 @@ class Bot(slixmpp.ClientXMPP):
         self.auto_authorize = True
         self.auto_subscribe = False
         self.register_plugin("xep_0030")
+        self.register_plugin("xep_0045")
         self.register_plugin("xep_0198")
         self.register_plugin("xep_0199")
         self.register_plugin("xep_0280")
@@ -28,6 +29,9 @@ class Bot(slixmpp.ClientXMPP):
         self.add_event_handler("presence_subscribed", lambda p: say("subscribed", p["from"].bare))
         self.add_event_handler("carbon_received", lambda m: self.on_copy("received", m["carbon_received"]))
         self.add_event_handler("carbon_sent", lambda m: self.on_copy("sent", m["carbon_sent"]))
+        self.add_event_handler("groupchat_message", lambda m: say("said", m["from"].full, m["body"]))
+        self.add_event_handler("groupchat_subject", lambda m: say("subject", m["from"].bare, m["subject"]))
+        self.add_event_handler("groupchat_presence", self.on_occupant)
         self.add_event_handler("disconnected", lambda e: say("end"))
 
     async def on_start(self, _):
@@ -66,6 +70,49 @@ class Bot(slixmpp.ClientXMPP):
         is_default, _, is_never = await self["xep_0441"].get_preferences()
         say("prefs", is_default, *sorted(j.bare for j in is_never))
 
+    async def open(self, room, nick, name):
+        """Makes a persistent room, by the form that it gets."""
+        presence, *_ = await self["xep_0045"].join_muc_wait(slixmpp.JID(room), nick)
+        if 201 not in presence["muc"]["status_codes"]:
+            raise ValueError("no new room")
+        form = await self["xep_0045"].get_room_config(room)
+        form["type"] = "submit"
+        form.field["muc#roomconfig_roomname"]["value"] = name
+        form.field["muc#roomconfig_persistentroom"]["value"] = True
+        await self["xep_0045"].set_room_config(room, form)
+        info = await self["xep_0030"].get_info(room)
+        say("opened", *[i[3] for i in info["disco_info"]["identities"]], "muc_persistent" in info["disco_info"]["features"])
+
+    async def join(self, room, nick):
+        await self["xep_0045"].join_muc_wait(slixmpp.JID(room), nick)
+        say("joined", room + "/" + nick)
+
+    async def say(self, room, text):
+        self.send_message(mto=room, mbody=text, mtype="groupchat")
+
+    async def topic(self, room, text):
+        self["xep_0045"].set_subject(room, text)
+
+    async def kick(self, room, nick):
+        await self["xep_0045"].set_role(room, nick, "none", reason="Avaunt!")
+        say("kick", "done")
+
+    async def ban(self, room, jid):
+        await self["xep_0045"].set_affiliation(room, "outcast", jid=jid)
+        say("outcasts", *await self["xep_0045"].get_affiliation_list(room, "outcast"))
+
+    async def log(self, room):
+        """Reads the archive of a room in pages of two."""
+        async for m in self["xep_0313"].iterate(jid=slixmpp.JID(room), rsm={"max": 2}):
+            st = m["mam_result"]["forwarded"]["stanza"]
+            if st["body"]:
+                say("log", st["from"].full, st["body"])
+        say("log", "end")
+
+    def on_occupant(self, p):
+        if p["type"] == "unavailable" and 307 in p["muc"]["status_codes"]:
+            say("kicked", p["from"].full)
+
     def on_presence(self, p):
         say("presence", p["from"].full, p["type"])
 
@@ -85,7 +132,7 @@ async def commands(bot):
             bot.send_message(mto=args[0], mbody=args[1], mtype="chat")
         elif cmd == "show":
             bot.send_presence(pshow=args[0])
-        elif cmd in ("carbons", "history", "archive", "prefer"):
+        elif cmd in ("carbons", "history", "archive", "prefer", "open", "join", "say", "topic", "kick", "ban", "log"):
             try:
                 await getattr(bot, cmd)(*args)
             except Exception as e:

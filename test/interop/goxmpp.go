@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
+	"sync"
 
 	goxmpp "github.com/xmppo/go-xmpp"
 )
@@ -25,7 +26,7 @@ func startGoXMPP(a account, say func(...string)) (bot, error) {
 	if err := c.Roster(); err != nil {
 		return nil, err
 	}
-	g := &goXMPP{c}
+	g := &goXMPP{c: c}
 	say("ready", c.JID())
 	go func() {
 		for {
@@ -36,7 +37,13 @@ func startGoXMPP(a account, say func(...string)) (bot, error) {
 			}
 			switch v := st.(type) {
 			case goxmpp.Chat:
-				if v.Text != "" {
+				room, _, _ := strings.Cut(v.Remote, "/")
+				switch {
+				case v.Type == "groupchat" && v.Text != "":
+					say("said", v.Remote, v.Text)
+				case v.Type == "groupchat" && v.Subject != "":
+					say("subject", room, v.Subject)
+				case v.Text != "":
 					say("message", v.Remote, v.Text)
 				}
 			case goxmpp.Presence:
@@ -47,6 +54,11 @@ func startGoXMPP(a account, say func(...string)) (bot, error) {
 					say("subscribed", v.From)
 				case "", "unavailable":
 					say("presence", v.From, v.Type+v.Show)
+					if _, in := g.rooms.Load(v.From); in && v.Type == "" {
+						say("joined", v.From)
+					} else if in {
+						say("kicked", v.From)
+					}
 				}
 			}
 		}
@@ -54,7 +66,10 @@ func startGoXMPP(a account, say func(...string)) (bot, error) {
 	return g, nil
 }
 
-type goXMPP struct{ c *goxmpp.Client }
+type goXMPP struct {
+	c     *goxmpp.Client
+	rooms sync.Map // the occupant addresses it has asked for
+}
 
 func (g *goXMPP) Do(cmd string, args ...string) error {
 	var err error
@@ -63,6 +78,11 @@ func (g *goXMPP) Do(cmd string, args ...string) error {
 		g.c.RequestSubscription(args[0])
 	case "chat":
 		_, err = g.c.Send(goxmpp.Chat{Remote: args[0], Type: "chat", Text: args[1]})
+	case "join":
+		g.rooms.Store(args[0]+"/"+args[1], true)
+		_, err = g.c.JoinMUC(args[0], args[1], goxmpp.NoHistory, 0, nil)
+	case "say":
+		_, err = g.c.Send(goxmpp.Chat{Remote: args[0], Type: "groupchat", Text: args[1]})
 	case "show":
 		_, err = g.c.SendPresence(goxmpp.Presence{Show: args[0]})
 	case "quit":

@@ -11,13 +11,16 @@ import (
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/muc"
 	"mellium.im/xmpp/roster"
 	"mellium.im/xmpp/stanza"
 )
 
 type melliumBot struct {
-	s    *xmpp.Session
-	conn net.Conn
+	s     *xmpp.Session
+	conn  net.Conn
+	rooms muc.Client
+	say   func(...string)
 }
 
 // startMellium logs in with mellium.im/xmpp.
@@ -50,7 +53,7 @@ func startMellium(a account, say func(...string)) (bot, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &melliumBot{s, conn}
+	m := &melliumBot{s: s, conn: conn, say: say}
 	go func() {
 		err := s.Serve(xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 			return m.handle(t, start, say)
@@ -75,23 +78,49 @@ func errText(err error) string {
 }
 
 func (m *melliumBot) handle(t xmlstream.TokenReadEncoder, start *xml.StartElement, say func(...string)) error {
-	d := xml.NewTokenDecoder(xmlstream.MultiReader(xmlstream.Token(*start), t))
+	tokens, err := xmlstream.ReadAll(xmlstream.MultiReader(xmlstream.Token(*start), t))
+	if err != nil {
+		return err
+	}
+	again := func() xml.TokenReader {
+		rest := tokens
+		return xmlstream.ReaderFunc(func() (xml.Token, error) {
+			if len(rest) == 0 {
+				return nil, io.EOF
+			}
+			next := rest[0]
+			rest = rest[1:]
+			return next, nil
+		})
+	}
+	d := xml.NewTokenDecoder(again())
 	switch start.Name.Local {
 	case "message":
 		var msg struct {
 			stanza.Message
-			Body string `xml:"body"`
+			Body    string `xml:"body"`
+			Subject string `xml:"subject"`
 		}
 		if err := d.Decode(&msg); err != nil && err != io.EOF {
 			return err
 		}
-		if msg.Body != "" {
+		switch {
+		case msg.Type == stanza.GroupChatMessage && msg.Body != "":
+			say("said", msg.From.String(), msg.Body)
+		case msg.Type == stanza.GroupChatMessage && msg.Subject != "":
+			say("subject", msg.From.Bare().String(), msg.Subject)
+		case msg.Body != "":
 			say("message", msg.From.String(), msg.Body)
 		}
 	case "presence":
 		var p struct {
 			stanza.Presence
 			Show string `xml:"show"`
+			X    struct {
+				Status []struct {
+					Code int `xml:"code,attr"`
+				} `xml:"status"`
+			} `xml:"http://jabber.org/protocol/muc#user x"`
 		}
 		if err := d.Decode(&p); err != nil && err != io.EOF {
 			return err
@@ -104,6 +133,16 @@ func (m *melliumBot) handle(t xmlstream.TokenReadEncoder, start *xml.StartElemen
 		case stanza.AvailablePresence, stanza.UnavailablePresence:
 			say("presence", p.From.String(), string(p.Type)+p.Show)
 		}
+		for _, status := range p.X.Status {
+			if status.Code == 307 {
+				say("kicked", p.From.String())
+				return nil // muc.Client would wait for somebody who wants to leave
+			}
+		}
+		return m.rooms.HandlePresence(p.Presence, struct {
+			xml.TokenReader
+			xmlstream.Encoder
+		}{again(), t})
 	}
 	return nil
 }
@@ -122,6 +161,21 @@ func (m *melliumBot) Do(cmd string, args ...string) error {
 		return m.s.Send(context.Background(), stanza.Presence{To: jid.MustParse(args[0]), Type: stanza.SubscribePresence}.Wrap(nil))
 	case "chat":
 		return m.s.Send(context.Background(), stanza.Message{To: jid.MustParse(args[0]), Type: stanza.ChatMessage}.Wrap(text("body", args[1])))
+	case "join":
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		occupant, err := jid.MustParse(args[0]).WithResource(args[1])
+		if err != nil {
+			return err
+		}
+		room, err := m.rooms.Join(ctx, occupant, m.s)
+		if err != nil {
+			return err
+		}
+		m.say("joined", room.Me().String())
+		return nil
+	case "say":
+		return m.s.Send(context.Background(), stanza.Message{To: jid.MustParse(args[0]), Type: stanza.GroupChatMessage}.Wrap(text("body", args[1])))
 	case "show":
 		return m.s.Send(context.Background(), stanza.Presence{}.Wrap(text("show", args[0])))
 	}

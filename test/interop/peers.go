@@ -23,12 +23,13 @@ const (
 )
 
 // The hosts of a server of the lab. xmppd excuses those of the second kind for their certificate, and not those of the third.
-func good(name string) string   { return name + ".lab" }             // the lab's authority vouches for it
-func self(name string) string   { return "self." + name + ".lab" }   // nobody vouches for it
-func bad(name string) string    { return "bad." + name + ".lab" }    // nor for this one
-func server(name string) string { return "server." + name + ".lab" } // vouched for as a server and not as a client, as public authorities do by now
-func direct(name string) string { return "direct." + name + ".lab" } // found by direct TLS alone (XEP-0368)
-func bidi(name string) string   { return "bidi." + name + ".lab" }   // of Prosody's: has streams for both ways (XEP-0288)
+func good(name string) string   { return name + ".lab" }              // the lab's authority vouches for it
+func self(name string) string   { return "self." + name + ".lab" }    // nobody vouches for it
+func bad(name string) string    { return "bad." + name + ".lab" }     // nor for this one
+func server(name string) string { return "server." + name + ".lab" }  // vouched for as a server and not as a client, as public authorities do by now
+func direct(name string) string { return "direct." + name + ".lab" }  // found by direct TLS alone (XEP-0368)
+func bidi(name string) string   { return "bidi." + name + ".lab" }    // of Prosody's: has streams for both ways (XEP-0288)
+func rooms(name string) string  { return "conference." + good(name) } // the service of the first for rooms; its certificate is good for that too
 
 func hosts(name string) []string {
 	return []string{good(name), self(name), bad(name), server(name), direct(name), bidi(name)}
@@ -71,6 +72,7 @@ pid-file=
 			}
 			conf += fmt.Sprintf("srv-host=_%s-server._tcp.%s,xmpp.%s,%d\naddress=/xmpp.%s/%s\n", service, host, host, port, host, addr)
 		}
+		conf += fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,5269\n", rooms(name), good(name))
 	}
 	file := l.write("dnsmasq.conf", conf)
 	log := filepath.Join(l.dir, "dnsmasq.log")
@@ -111,6 +113,9 @@ func (l *lab) certs(name string) map[string]*xtest.Pair {
 	made := map[string]*xtest.Pair{}
 	for _, host := range hosts(name) {
 		what := xtest.Issue{Names: []string{host}, Self: host == self(name) || host == bad(name)}
+		if host == good(name) {
+			what.Names = append(what.Names, rooms(name))
+		}
 		if host != server(name) {
 			what.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 		}
@@ -143,6 +148,7 @@ func (l *lab) prosody() *program {
 			virtual += "\tmodules_enabled = { \"s2s_bidi\" }\n"
 		}
 	}
+	virtual += fmt.Sprintf("Component %q \"muc\"\n", rooms("prosody"))
 	dir := filepath.Join(l.dir, "prosody")
 	file := l.write("prosody/prosody.cfg.lua", fmt.Sprintf(`run_as_root = true
 pidfile = "%[1]s/prosody.pid"
@@ -190,13 +196,14 @@ registration_timeout: infinity
 access_rules: {anyone: {allow: all}}
 modules:
   mod_disco: {}
+  mod_muc: {hosts: [%[5]q]}
   mod_offline: {access_max_user_messages: infinity}
   mod_ping: {}
   mod_register: {access: anyone, ip_access: anyone}
   mod_roster: {}
   mod_s2s_dialback: {}
   mod_version: {}
-`, l.dir, strings.Join(hosts("ejabberd"), `", "`), strings.Join(hosts("ejabberd"), `.pem", "`+l.dir+"/"), l.roots))
+`, l.dir, strings.Join(hosts("ejabberd"), `", "`), strings.Join(hosts("ejabberd"), `.pem", "`+l.dir+"/"), l.roots, rooms("ejabberd")))
 	p := &program{name: "ejabberd", addr: "127.0.3.1:5269", dir: dir, log: filepath.Join(dir, "ejabberd.log"), command: func() *exec.Cmd {
 		cmd := exec.Command("erl", "-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", `"`+dir+`/db"`, "-s", "ejabberd")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "EJABBERD_CONFIG_PATH="+file, "EJABBERD_LOG_PATH="+filepath.Join(dir, "ejabberd.log"),

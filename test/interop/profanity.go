@@ -117,6 +117,8 @@ var (
 	seenWindow   = regexp.MustCompile(`<< chat message: \S+ \(win (\d+)\)`)
 	seenRequest  = regexp.MustCompile(`Received authorization request from (\S+)`)
 	seenGranted  = regexp.MustCompile(`Subscription received from (\S+)`)
+	seenSubject  = regexp.MustCompile(`(?mi)room subject: (.*?)\s*$`)
+	seenJoined   = regexp.MustCompile(`You have joined the room as (\S+?)[,.\s]`)
 	seenPresence = regexp.MustCompile(`(\+|-|\*)\s+(\S+@\S+).*? (?:is )?(online|away|xa|dnd|chat|offline)`)
 )
 
@@ -138,6 +140,12 @@ func (p *profanity) watch() {
 		s := p.screen()
 		for _, m := range seenMessage.FindAllStringSubmatch(s, -1) {
 			once(m[0], "message", m[1], m[2])
+		}
+		for _, m := range seenSubject.FindAllStringSubmatch(s, -1) {
+			once(m[0], "subject", m[1])
+		}
+		for _, m := range seenJoined.FindAllStringSubmatch(s, -1) {
+			once(m[0], "joined", m[1])
 		}
 		for _, m := range seenGranted.FindAllStringSubmatch(s, -1) {
 			once(m[0], "subscribed", m[1])
@@ -167,6 +175,10 @@ func (p *profanity) Do(cmd string, args ...string) error {
 	case "chat":
 		p.keys("/msg " + args[0] + " " + args[1])
 		time.Sleep(300 * time.Millisecond)
+	case "join":
+		p.keys("/join " + args[0] + " nick " + args[1])
+	case "say": // in the window of the room, where it is since it has joined
+		p.keys(args[1])
 	case "show":
 		p.keys("/status set " + args[0])
 	case "quit":

@@ -48,8 +48,14 @@ xmpp.on("online", async (address) => {
   await xmpp.send(xml("presence"));
   say("ready", address.toString(), "-", "-");
 });
+const MUC = "http://jabber.org/protocol/muc";
 xmpp.on("stanza", (st) => {
-  if (st.is("message") && st.getChildText("body")) say("message", st.attrs.from, st.getChildText("body"));
+  const kind = st.attrs.type === "groupchat" ? "said" : "message";
+  if (st.is("message") && st.getChildText("body")) say(kind, st.attrs.from, st.getChildText("body"));
+  else if (st.is("message") && st.getChild("subject")) say("subject", st.attrs.from.split("/")[0], st.getChildText("subject"));
+  const codes = st.getChild("x", MUC + "#user")?.getChildren("status").map((s) => s.attrs.code) ?? [];
+  if (st.is("presence") && codes.includes("307")) say("kicked", st.attrs.from);
+  else if (st.is("presence") && codes.includes("110")) say("joined", st.attrs.from);
   if (!st.is("presence")) return;
   switch (st.attrs.type) {
     case "subscribe":
@@ -70,6 +76,8 @@ input.on("line", async (line) => {
   if (cmd === "subscribe") await xmpp.send(xml("presence", { to: args[0], type: "subscribe" }));
   if (cmd === "chat") await xmpp.send(xml("message", { to: args[0], type: "chat" }, xml("body", {}, args[1])));
   if (cmd === "show") await xmpp.send(xml("presence", {}, xml("show", {}, args[0])));
+  if (cmd === "join") await xmpp.send(xml("presence", { to: `${args[0]}/${args[1]}` }, xml("x", { xmlns: MUC })));
+  if (cmd === "say") await xmpp.send(xml("message", { to: args[0], type: "groupchat" }, xml("body", {}, args[1])));
   if (cmd === "quit") {
     await xmpp.stop();
     process.exit(0);
