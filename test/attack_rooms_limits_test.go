@@ -146,7 +146,7 @@ func TestAttackLimitsOfRooms(t *testing.T) {
 // TestAttackJoinFlood is one user who enters thousands of times.
 func TestAttackJoinFlood(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{})
-	g.AddUsers("owner@localhost")
+	g.AddUsers("owner@localhost", "nicks@localhost", "same@localhost")
 	owner := g.Online(t, "owner@localhost/x")
 	const room = "cave" + conference
 	owner.OpenRoom(room + "/owner")
@@ -206,7 +206,7 @@ func TestAttackJoinFlood(t *testing.T) {
 	g.Run(t, "R15 one nickname after the other", func(t *testing.T) {
 		owner.T = t
 		before := g.RSS(t)
-		c := g.Online(t, "mallory@localhost/nicks")
+		c := g.Online(t, "nicks@localhost/x")
 		in := map[string]bool{}
 		heard := func(n *xtest.Node) {
 			if n.Name.Local == "presence" && n.Attr("from") != room+"/owner" {
@@ -228,10 +228,10 @@ func TestAttackJoinFlood(t *testing.T) {
 	g.Run(t, "R15 the same room again and again", func(t *testing.T) {
 		owner.T = t
 		before := g.RSS(t)
-		c := g.Online(t, "mallory@localhost/same")
+		c := g.Online(t, "same@localhost/x")
 		heard := 0
 		flood(t, c, func(int) string { return room + "/m" }, nothing, func(*xtest.Node) { heard++ })
-		if heard != 1 { // that he came
+		if heard < 1 || heard > 50 { // that he came, and what the pace allows
 			t.Errorf("others heard of it %d times", heard)
 		}
 		c.Quit()
