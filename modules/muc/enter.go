@@ -86,7 +86,7 @@ func (r *room) enter(ctx context.Context, p *modules.Packet) error {
 	case o != nil && len(o.sessions) >= maxSessions:
 		return stanza.Err(stanza.ResourceConstraint, "too many clients")
 	case o == nil && r.full(bare):
-		return stanza.Err(stanza.ServiceUnavailable, "the room is full") // §7.2.9
+		return &stanza.Error{Type: stanza.Wait, Condition: stanza.ServiceUnavailable, Text: "the room is full"} // §7.2.9
 	case o == nil:
 		o = &occupant{jid: p.To, bare: bare, id: r.m.occupantID(r.jid, bare), role: r.rec.Settings.roleOf(r.affiliation(bare))}
 	}
