@@ -13,8 +13,13 @@ const (
 	maxPageBytes = 32 << 10 // of localparts and names: what fits on a page fits in a stanza, however it is escaped
 )
 
-// serviceFeatures are what the service itself can do (§6.2).
-var serviceFeatures = []string{stanza.NSDiscoInf, stanza.NSDiscoIt, nsMUC, nsPages, nsPing}
+// serviceFeatures are what the service itself can do (§6.2), and what holds for all of its rooms.
+var serviceFeatures = []string{
+	stanza.NSDiscoInf, stanza.NSDiscoIt, nsMUC,
+	nsMUC + "#stable_id", // §7.4
+	nsOccID,              // XEP-0421 §4
+	nsPages, nsPing,
+}
 
 var errNoNode = stanza.Err(stanza.ItemNotFound, "") // XEP-0030 §7
 
