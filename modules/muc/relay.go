@@ -43,6 +43,8 @@ func (r *room) relay(ctx context.Context, p *modules.Packet) {
 	case err == nil:
 		r.ask(o, p, to.shown.full)
 		return
+	case err == errOutside && (st.Has(stanza.NSDiscoInf, "") || st.Has(stanza.NSDiscoIt, "")):
+		err = stanza.Err(stanza.BadRequest, "only occupants ask each other") // §6.6
 	}
 	r.m.h.Router.Bounce(ctx, p, err)
 }
