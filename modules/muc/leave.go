@@ -28,7 +28,7 @@ func (r *room) failed(ctx context.Context, p *modules.Packet) {
 		r.returned(o, p)
 	}
 	if e := p.Stanza.StanzaError(); e != nil && unreachable[e.Condition] {
-		r.out(ctx, o, s, &news{gone: true, codes: []int{codeKicked, codeError}, reason: string(e.Condition)})
+		r.out(ctx, o, s, &news{gone: true, codes: []int{codeError}, reason: string(e.Condition)})
 	}
 }
 
