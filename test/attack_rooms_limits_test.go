@@ -48,7 +48,7 @@ func TestAttackLimitsOfRooms(t *testing.T) {
 		c := g.Online(t, "owner@localhost/another")
 		c.Send("<presence to='toomany%s/owner'><x xmlns='%s'/></presence>", conference, mucNS)
 		bounded(t, "a room too many", c.Must())
-		c.Quit()
+		goes(c)
 		owner.Send("<presence/>")
 		owner.Barrier()
 		for i := range 3 {
@@ -60,7 +60,7 @@ func TestAttackLimitsOfRooms(t *testing.T) {
 		owner.OpenRoom("instead" + conference + "/owner")
 		guest := g.Online(t, "guest@localhost/r")
 		guest.OpenRoom("mine" + conference + "/guest")
-		guest.Quit()
+		goes(guest)
 		owner.Barrier()
 	})
 
@@ -104,7 +104,7 @@ func TestAttackLimitsOfRooms(t *testing.T) {
 		guest.Send("<presence to='%s/%s'/>", room, strings.Repeat("m", 17))
 		bounded(t, "a new nickname", guest.Must())
 		owner.Quiet()
-		guest.Quit()
+		goes(guest)
 		owner.Barrier()
 	})
 
@@ -138,7 +138,7 @@ func TestAttackLimitsOfRooms(t *testing.T) {
 		if n := guest.Ask("get", room, "<query xmlns='http://jabber.org/protocol/disco#info'/>"); n.Find("identity") == nil || n.Find("identity").Attr("name") != "Cave" {
 			t.Errorf("the room is now %.300s", n)
 		}
-		guest.Quit()
+		goes(guest)
 		owner.Barrier()
 	})
 }
@@ -197,11 +197,11 @@ func TestAttackJoinFlood(t *testing.T) {
 			t.Errorf("%d rooms were made, %d were refused", made, refused)
 		}
 		cheap(t, before)
-		c.Quit()
+		goes(c)
 		// Nothing of them is left: he can make as many again.
 		c = g.Online(t, "mallory@localhost/again")
 		c.OpenRoom("again" + conference + "/m")
-		c.Quit()
+		goes(c)
 	})
 	g.Run(t, "R15 one nickname after the other", func(t *testing.T) {
 		owner.T = t
@@ -214,7 +214,7 @@ func TestAttackJoinFlood(t *testing.T) {
 			}
 		}
 		flood(t, c, func(i int) string { return fmt.Sprintf("%s/m%d", room, i) }, nothing, heard)
-		c.Quit()
+		goes(c)
 		for _, n := range owner.Barrier() {
 			heard(n)
 		}
@@ -234,7 +234,7 @@ func TestAttackJoinFlood(t *testing.T) {
 		if heard < 1 || heard > 50 { // that he came, and what the pace allows
 			t.Errorf("others heard of it %d times", heard)
 		}
-		c.Quit()
+		goes(c)
 		owner.Barrier()
 		cheap(t, before)
 	})

@@ -25,6 +25,14 @@ func adminQuery(item string) string {
 	return "<query xmlns='" + mucAdmin + "'><item " + item + "/></query>"
 }
 
+// goes has a client go offline and then close its stream, so that all who hear of it have heard.
+func goes(c *xtest.Client) {
+	c.T.Helper()
+	c.Send("<presence type='unavailable'/>")
+	c.Barrier()
+	c.Quit()
+}
+
 // TestAttackRooms is what strangers, and those who may be in a room, may not do there.
 func TestAttackRooms(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{})
@@ -107,7 +115,7 @@ func TestAttackRooms(t *testing.T) {
 				t.Errorf("the id is a hash of %s", known)
 			}
 		}
-		c.Quit()
+		goes(c)
 	})
 
 	g.Run(t, "Z19 rooms do not answer each other", func(t *testing.T) {
@@ -155,7 +163,7 @@ func TestAttackRooms(t *testing.T) {
 			t.Errorf("the server computes for %v, and did for %v before", after, idle)
 		}
 		c.Quiet()
-		c.Quit()
+		goes(c)
 	})
 
 	g.Run(t, "Z20 outsiders of a hidden room", func(t *testing.T) {
@@ -231,7 +239,7 @@ func TestAttackRooms(t *testing.T) {
 		c.Barrier()
 		owner.Quiet()
 		member.Quiet()
-		c.Quit()
+		goes(c)
 	})
 
 	g.Run(t, "Z20 mere members", func(t *testing.T) {
@@ -260,7 +268,7 @@ func TestAttackRooms(t *testing.T) {
 		if n := owner.Ask("get", room, adminQuery("affiliation='owner'")); strings.Count(n.String(), "<item") != 1 {
 			t.Errorf("the owners are now %s", n)
 		}
-		m.Quit()
+		goes(m)
 		owner.Barrier()
 	})
 
@@ -285,6 +293,6 @@ func TestAttackRooms(t *testing.T) {
 			}
 		}
 		owner.Quiet()
-		c.Quit()
+		goes(c)
 	})
 }

@@ -135,7 +135,7 @@ func TestCrashRooms(t *testing.T) {
 				room := fmt.Sprintf("room%d%s", n, conference)
 				c := s.Online(t, "ann@localhost/x")
 				c.OpenRoom(room+"/ann", "persistentroom=1")
-				after := tc.do(t, c, room)
+				after := tc.do(t, c, room) // and the server is killed
 				s.Start(xtest.Options{})
 				after(t)
 				// Nobody is in it (XEP-0410).
