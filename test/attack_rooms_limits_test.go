@@ -143,6 +143,74 @@ func TestAttackLimitsOfRooms(t *testing.T) {
 	})
 }
 
+// TestAttackLargeInRooms sends what is as deep and as large as may be to a room: all get it whole, live, as history, and out of
+// the archive.
+func TestAttackLargeInRooms(t *testing.T) {
+	g := xtest.NewTarget(t, xtest.Options{})
+	g.AddUsers("owner@localhost")
+	const room = "cave" + conference
+	depth := func(n *xtest.Node) (d int) {
+		for ; n != nil; n = n.Child("a") {
+			d++
+		}
+		return d
+	}
+	size := func(n *xtest.Node) int { return len(n.Child("body").Text) }
+	largest := letter("large", 256<<10) // R02
+	largest = strings.Replace(strings.Replace(largest, "to='bob@a.test'", "to='"+room+"'", 1), "'chat'", "'groupchat'", 1)
+	largest = strings.Replace(largest, strings.Repeat("x", 100), "", 1) // the addresses are longer
+	for _, tc := range []struct {
+		name, id, text string
+		measure        func(*xtest.Node) int
+	}{
+		{"R03 depth", "deep", strings.Replace(deepLetter(room, 64), "'chat'", "'groupchat'", 1), depth},
+		{"R02 size", "large", largest, size},
+	} {
+		g.Run(t, tc.name, func(t *testing.T) {
+			owner := g.Online(t, "owner@localhost/x")
+			owner.OpenRoom(room + "/owner")
+			c := g.Online(t, "mallory@localhost/x")
+			c.JoinRoom(room+"/mallory", "")
+			sent, err := xtest.Parse(tc.text)
+			must(t, err)
+			want := tc.measure(sent)
+			got := func(what string, n *xtest.Node) {
+				t.Helper()
+				if n == nil || n.Attr("id") != tc.id || tc.measure(n) != want {
+					t.Errorf("%s: %.300s", what, n)
+				}
+			}
+			c.Send("%s", tc.text)
+			for _, who := range []*xtest.Client{c, owner} {
+				n := who.Must()
+				for n.Name.Local != "message" || n.Child("body") == nil {
+					n = who.Must()
+				}
+				got("live", n)
+			}
+			late := g.Online(t, "alice@localhost/late")
+			late.Send("<presence to='%s/late'><x xmlns='%s'/></presence>", room, mucNS)
+			n := late.Must()
+			for n.Name.Local != "message" {
+				n = late.Must()
+			}
+			got("history", n)
+			late.Barrier()
+			done(t, late.Ask("set", room, "<query xmlns='urn:xmpp:mam:2'/>"))
+			var archived *xtest.Node
+			for _, n := range late.Barrier() {
+				if f := n.Find("forwarded"); f != nil {
+					archived = f.Child("message")
+				}
+			}
+			got("archive", archived)
+			for _, c := range []*xtest.Client{late, c, owner} {
+				goes(c)
+			}
+		})
+	}
+}
+
 // TestAttackJoinFlood is one user who enters thousands of times.
 func TestAttackJoinFlood(t *testing.T) {
 	g := xtest.NewTarget(t, xtest.Options{})
