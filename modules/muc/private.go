@@ -54,9 +54,7 @@ func (r *room) returned(o *occupant, p *modules.Packet) {
 	if to == nil {
 		return
 	}
-	st := p.Stanza.Clone()
-	dropForged(st)
-	st.SetFrom(o.jid)
+	st := stanza.New(stanza.KindMessage, stanza.TypeError, p.Stanza.ID(), o.jid, stanza.JID{}, plainError(p.Stanza))
 	for _, s := range to.sessions {
 		r.send(st, s.full)
 	}

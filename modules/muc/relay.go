@@ -81,8 +81,21 @@ func (r *room) relayAnswer(p *modules.Packet) {
 	}
 }
 
+// plainError is the error of a stanza without the address and the words of who made it, which may be a server: they could tell
+// who is behind a nickname (§17.4).
+func plainError(st *stanza.Stanza) []byte {
+	e := st.StanzaError()
+	if e == nil {
+		e = &stanza.Error{}
+	}
+	return (&stanza.Error{Type: e.Type, Condition: e.Condition}).AppendTo(nil)
+}
+
 // renamed returns an IQ with another id and sender.
 func renamed(st *stanza.Stanza, id string, from stanza.JID) *stanza.Stanza {
+	if st.Type == stanza.TypeError {
+		return stanza.New(st.Kind, st.Type, id, from, stanza.JID{}, plainError(st))
+	}
 	var payload []byte
 	for i := range st.Children {
 		payload = append(payload, st.Copy(i)...)
