@@ -51,7 +51,7 @@ func (r *room) pair(p *modules.Packet) (from, to *occupant, err *stanza.Error) {
 // returned hands a private message that could not be delivered back to who sent it.
 func (r *room) returned(o *occupant, p *modules.Packet) {
 	to := r.nicks[p.To.Resource()]
-	if to == nil {
+	if to == nil || r.history.has(p.To, p.Stanza.ID()) { // for all: that one did not get it is no failure of who said it
 		return
 	}
 	st := stanza.New(stanza.KindMessage, stanza.TypeError, p.Stanza.ID(), o.jid, stanza.JID{}, plainError(p.Stanza))
