@@ -71,7 +71,7 @@ func (c *Config) Check(errs *config.Errors) {
 		{"max_affiliations", c.MaxAffiliations, 1, 1_000_000},
 		{"nick_size", int(c.NickSize), 1, 1023},
 		{"history_max", c.HistoryMax, 0, 1000},
-		{"room_history", c.RoomHistory, 0, c.HistoryMax},
+		{"room_history", c.RoomHistory, 0, 1000},
 		{"quota_messages", c.QuotaMessages, 0, 1 << 40},
 		{"quota_size", int(c.QuotaSize), 0, 1 << 50},
 		{"page_max", c.PageMax, 1, 100},

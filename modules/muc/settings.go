@@ -39,7 +39,7 @@ const (
 func (c *Config) settings() Settings {
 	return Settings{
 		Persistent: c.RoomPersistent, Public: c.RoomPublic, MembersOnly: c.RoomMembersOnly, Whois: c.RoomWhois,
-		MaxUsers: c.MaxOccupants, AllowPM: pmAnyone, Archive: c.RoomArchive, History: c.RoomHistory,
+		MaxUsers: c.MaxOccupants, AllowPM: pmAnyone, Archive: c.RoomArchive, History: min(c.RoomHistory, c.HistoryMax),
 	}
 }
 
