@@ -70,9 +70,12 @@ func (r *room) forgetAccount(ctx context.Context, who stanza.JID) {
 		rec.Creator = ""
 		c.rec = &rec
 	}
+	absent := r.absentees(c.affs)
 	if err := r.save(ctx, c); err != nil {
 		r.m.h.Log.Error("deleted account not taken off a room's list", "room", r.jid.String(), "account", who.String(), "err", err)
+		return
 	}
+	r.tellAbsentees(absent)
 }
 
 // nsPortable is the namespace of what Export writes.

@@ -39,7 +39,7 @@ func (r *room) changeAffiliations(ctx context.Context, q *modules.IQ, by standin
 	if err := r.sound(affs); err != nil {
 		return err
 	}
-	before := r.befores()
+	before, absent := r.befores(), r.absentees(affs)
 	if len(affs) > 0 {
 		if err := r.save(ctx, change{affs: affs}); err != nil {
 			return err
@@ -50,6 +50,7 @@ func (r *room) changeAffiliations(ctx context.Context, q *modules.IQ, by standin
 		r.invite(&invitation{to: who, by: q.From, from: r.inviter(by), reason: affs[who].Reason})
 	}
 	r.showAffiliations(ctx, before, by.occupant, affs)
+	r.tellAbsentees(absent)
 	return done
 }
 
