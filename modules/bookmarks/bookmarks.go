@@ -52,12 +52,17 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 		h.Disco(modules.Account, ns+"#compat", "urn:xmpp:bookmarks-conversion:0") // XEP-0402 §6, XEP-0411 §2
 	}
 	modules.Provide[pep.Follower](h, m)
+	modules.Provide[pep.Standing](h, m)
 	modules.Provide[private.Keeper](h, m)
 	return nil
 }
 
 // Stop implements modules.Module.
 func (m *module) Stop(context.Context) error { return nil }
+
+// Standing implements pep.Standing. COMPAT: Dino (to 0.5) keeps no bookmarks for an account while a request for them gets an error, and
+// so does not come back into its rooms.
+func (m *module) Standing() []string { return []string{ns} }
 
 // Follow implements pep.Follower.
 func (m *module) Follow(e *pep.Edit, node string) error {

@@ -97,6 +97,20 @@ func TestThreeWays(t *testing.T) {
 	check(t, a, item1+item2, old1+old2+url)
 }
 
+// Who has no bookmarks yet is told so: some clients take an error for a server that keeps none. Others are told what they always are.
+func TestNone(t *testing.T) {
+	h, a := newHost(t, "")
+	get := "<pubsub xmlns='" + pubsub + "'><items node='" + ns + "'/></pubsub>"
+	if got := inner(ok(t, a.IQ("get", "", get)), "items"); got != "" {
+		t.Errorf("got %s", got)
+	}
+	if st := h.Session("bob@a.test/x").IQ("get", alice, get); st.Type != stanza.TypeError {
+		t.Errorf("somebody else got %s", st.AppendTo(nil))
+	}
+	ok(t, publish(a, ns, "one@muc.test", "<conference xmlns='urn:xmpp:bookmarks:1'/>"))
+	check(t, a, "<item id='one@muc.test'><conference xmlns='urn:xmpp:bookmarks:1'/></item>", "<conference jid='one@muc.test'/>")
+}
+
 // An older client's changes, by private XML and by its node, are those of the items: added, changed, removed.
 func TestOldClients(t *testing.T) {
 	for name, set := range map[string]func(s *modtest.Session, list string) *stanza.Stanza{

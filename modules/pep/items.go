@@ -29,7 +29,11 @@ func (r *room) fits(texts ...string) bool {
 
 // items returns items of a node, in the order in which they were published (XEP-0060 §6.5).
 func (m *module) items(ctx context.Context, q *modules.IQ, el *stanza.Element) ([]byte, error) {
-	n, err := m.look(ctx, q, el.Attr("node"))
+	name, owner := el.Attr("node"), q.To.Bare()
+	n, err := m.look(ctx, q, name)
+	if err == errNoNode && q.From.Bare() == owner && m.standing(name) {
+		n, err = &node{name: name}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +45,6 @@ func (m *module) items(ctx context.Context, q *modules.IQ, el *stanza.Element) (
 			ids = append(ids, c.Attr("id"))
 		}
 	}
-	owner := q.To.Bare()
 	if len(ids) > 0 { // §6.5.8
 		var list []entry
 		for _, id := range ids {

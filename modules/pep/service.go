@@ -3,7 +3,9 @@ package pep
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -26,6 +28,17 @@ type Service interface {
 // changed, before the change takes effect, and adds to it what follows; an error refuses the client's change.
 type Follower interface {
 	Follow(e *Edit, node string) error
+}
+
+// Standing is a service of modules that give each account nodes from the beginning: an owner who asks for the items of one that he
+// never published to gets none, and no error.
+type Standing interface {
+	Standing() []string // names
+}
+
+// standing tells whether each account has a node of that name.
+func (m *module) standing(name string) bool {
+	return slices.ContainsFunc(modules.FindAll[Standing](m.h), func(s Standing) bool { return slices.Contains(s.Standing(), name) })
 }
 
 type service struct{ m *module }
