@@ -18,6 +18,10 @@ var errTwice = stanza.Err(stanza.BadRequest, "somebody is named twice")
 // admin answers requests for lists and their changes: what moderators (§8), admins (§9) and owners (§10.3 to §10.8) do with
 // people. A request is done as a whole, or not at all.
 func (r *room) admin(ctx context.Context, q *modules.IQ) ([]byte, error) {
+	by := r.standing(q.From)
+	if r.locked && (by.aff != Owner || q.Set()) { // §10.1.3. But its maker may have the lists: Profanity asks when it is in, and
+		return nil, errNoRoom // not again.
+	}
 	e := q.Payload
 	if e == nil || e.NS != nsAdmin || e.Name != "query" {
 		return nil, errBad
@@ -28,7 +32,6 @@ func (r *room) admin(ctx context.Context, q *modules.IQ) ([]byte, error) {
 			items = append(items, c)
 		}
 	}
-	by := r.standing(q.From)
 	switch {
 	case len(items) == 0:
 		return nil, errBad

@@ -39,6 +39,26 @@ func TestKick(t *testing.T) {
 	}
 }
 
+// TestLockedLists says that a room that is not configured yet has lists for its maker, and is not there for anybody else (§10.1.3).
+func TestLockedLists(t *testing.T) {
+	h := modtest.New(t, "a.test", Info)
+	alice, bob := h.Session("alice@a.test/x"), h.Session("bob@a.test/x")
+	enter(t, alice, "den", "Alice")
+	if got := query(alice, "get", "<item affiliation='member'/>"); got != "" {
+		t.Errorf("its maker has no list: %s", got)
+	}
+	for _, items := range []string{"<item affiliation='member'/>", ""} {
+		if got := query(bob, "get", items); got != "item-not-found" {
+			t.Errorf("bob asks for %q: %q", items, got)
+		}
+	}
+	for _, s := range []*modtest.Session{alice, bob} {
+		if got := query(s, "set", "<item jid='bob@a.test' affiliation='member'/>"); got != "item-not-found" {
+			t.Errorf("%s changes a list: %q", s.JID(), got)
+		}
+	}
+}
+
 // TestAnswerFirst says that who asks for a change has the answer before its consequences (§8.3 and on).
 func TestAnswerFirst(t *testing.T) {
 	d := newRoom(t, "")

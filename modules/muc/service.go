@@ -98,7 +98,7 @@ type roomIQ struct {
 var roomIQs = map[string]roomIQ{
 	stanza.NSDiscoInf: {false, (*room).info},
 	stanza.NSDiscoIt:  {false, (*room).items},
-	nsAdmin:           {true, (*room).admin},
+	nsAdmin:           {false, (*room).admin},
 	nsOwner:           {false, (*room).owner},
 	nsPing:            {true, (*room).ping},
 	nsModerate:        {true, (*room).moderate},
