@@ -44,6 +44,9 @@ func (r *room) say(list []*task) {
 
 // admit makes of what somebody says what all get.
 func (r *room) admit(p *modules.Packet) (*stanza.Stanza, *stanza.Error) {
+	if fate.InRoom(p.Stanza) {
+		r.settle(r.ctx, p.From)
+	}
 	if !r.open() {
 		return nil, errNoRoom // §16.5
 	}

@@ -16,10 +16,13 @@ func (r *room) request(ctx context.Context, p *modules.Packet) {
 }
 
 func (r *room) asks(ctx context.Context, p *modules.Packet) error {
+	st := p.Stanza
+	if st.Has(nsUser, "x") {
+		r.settle(ctx, p.From)
+	}
 	if !r.open() {
 		return errNoRoom
 	}
-	st := p.Stanza
 	for i := st.Find(nsUser, "x"); i >= 0; i = st.FindNext(i, nsUser, "x") {
 		e := st.Element(i)
 		if e.Child("", "invite") != nil {

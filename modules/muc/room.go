@@ -217,6 +217,18 @@ func (r *room) unlock(ctx context.Context, s Settings) error {
 	return nil
 }
 
+// settle takes a new room as it is when its maker speaks or invites in it. COMPAT: Dino (to 0.5) and others never ask for the
+// configuration, and what they make would stay empty; §10.1.2 asks for an empty form, and §16.5 would have them told that there is
+// no such room.
+func (r *room) settle(ctx context.Context, who stanza.JID) {
+	if o, _ := r.occupantOf(who); o == nil || !r.locked || r.affiliation(who) != Owner {
+		return
+	}
+	if err := r.unlock(ctx, r.rec.Settings); err != nil {
+		r.m.h.Log.Error("room not stored", "room", r.jid.String(), "err", err)
+	}
+}
+
 // made takes a room off the count of those that are being made: it is on disk now, or gone.
 func (m *module) made(r *room) {
 	m.mu.Lock()
