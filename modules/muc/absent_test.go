@@ -78,3 +78,15 @@ func TestAbsenteeOnce(t *testing.T) {
 		t.Errorf("got %s", modtest.XML(sent))
 	}
 }
+
+// TestAbsenteeDeleted says that the owner learns that a member's account is no more.
+func TestAbsenteeDeleted(t *testing.T) {
+	d := newRoom(t, "")
+	d.Session("dave@a.test/x")
+	d.affiliate("dave@a.test", Member)
+	d.olga.Sent()
+	if err := d.Users.Delete(t.Context(), "dave"); err != nil {
+		t.Fatal(err)
+	}
+	have(t, modtest.XML(d.olga.Sent()), "<item affiliation='none' jid='dave@a.test' role='none'/>")
+}
