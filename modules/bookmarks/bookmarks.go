@@ -60,8 +60,8 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 // Stop implements modules.Module.
 func (m *module) Stop(context.Context) error { return nil }
 
-// Standing implements pep.Standing. COMPAT: Dino (to 0.5) keeps no bookmarks for an account while a request for them gets an error, and
-// so does not come back into its rooms.
+// Standing implements pep.Standing. COMPAT: there are clients that keep no bookmarks for an account while a request for them gets an error, and
+// so do not come back into their rooms.
 func (m *module) Standing() []string { return []string{ns} }
 
 // Follow implements pep.Follower.

@@ -19,7 +19,7 @@ var errTwice = stanza.Err(stanza.BadRequest, "somebody is named twice")
 // people. A request is done as a whole, or not at all.
 func (r *room) admin(ctx context.Context, q *modules.IQ) ([]byte, error) {
 	by := r.standing(q.From)
-	if r.locked && (by.aff != Owner || q.Set()) { // §10.1.3. But its maker may have the lists: Profanity asks when it is in, and
+	if r.locked && (by.aff != Owner || q.Set()) { // §10.1.3. But its maker may have the lists: clients ask when they are in, and
 		return nil, errNoRoom // not again.
 	}
 	e := q.Payload

@@ -217,7 +217,7 @@ func (r *room) unlock(ctx context.Context, s Settings) error {
 	return nil
 }
 
-// settle takes a new room as it is when its maker speaks or invites in it. COMPAT: Dino (to 0.5) and others never ask for the
+// settle takes a new room as it is when its maker speaks or invites in it. COMPAT: there are clients that never ask for the
 // configuration, and what they make would stay empty; §10.1.2 asks for an empty form, and §16.5 would have them told that there is
 // no such room.
 func (r *room) settle(ctx context.Context, who stanza.JID) {
