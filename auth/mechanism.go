@@ -67,6 +67,8 @@ type Failure struct {
 	Condition string
 	Text      string // for people; never tells why a credential was refused
 	Cause     error  // for the log
+	// Untried says that nothing secret was looked at: it is no guess, and nobody learns anything by another one.
+	Untried bool
 }
 
 func (f *Failure) Error() string { return "sasl: " + f.Condition }

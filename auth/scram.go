@@ -118,7 +118,7 @@ func (s *scram) bind(x *Exchange, m *clientFirst) ([]byte, error) {
 	case m.flag == 'p' && s.plus:
 		data, err := x.binding(x.Conn, m.kind)
 		if err != nil {
-			return nil, &Failure{Condition: NotAuthorized, Text: "this channel binding is not offered", Cause: err}
+			return nil, &Failure{Condition: NotAuthorized, Text: "this channel binding is not offered", Cause: err, Untried: true}
 		}
 		return data, nil
 	case m.flag == 'p':
@@ -127,7 +127,7 @@ func (s *scram) bind(x *Exchange, m *clientFirst) ([]byte, error) {
 		return nil, &Failure{Condition: NotAuthorized, Text: "a -PLUS mechanism needs channel binding"}
 	case m.flag == 'y' && slices.ContainsFunc(x.Conn.Mechanisms, bindsChannel):
 		// The client could, and believes that we cannot: somebody took -PLUS out of the list on its way.
-		return nil, &Failure{Condition: NotAuthorized, Text: "channel binding was offered"}
+		return nil, &Failure{Condition: NotAuthorized, Text: "channel binding was offered", Untried: true}
 	}
 	return nil, nil
 }

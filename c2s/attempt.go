@@ -167,12 +167,20 @@ func (c *client) noted() {
 	c.srv.o.Users(c.ident.JID.Domain()).Touch(c.ident.JID.Local(), time.Now())
 }
 
+// maxUntried is how many logins of one connection may fail before anything secret is looked at: more than there are mechanisms.
+const maxUntried = 16
+
 // failed writes a failed attempt down. A non-nil error ends the stream: enough is enough (RFC 6120 §6.4.5).
 func (c *client) failed(a *attempt, mechanism string, f *auth.Failure) error {
 	c.n.attempt = nil
-	c.n.tries++
+	// COMPAT: there are clients that try one mechanism after the other where they know no channel binding of TLS 1.3.
+	if f.Untried {
+		c.n.untried++
+	} else {
+		c.n.tries++
+	}
 	account := c.account(a)
-	if f.Condition == auth.NotAuthorized && c.srv.o.Throttle != nil {
+	if f.Condition == auth.NotAuthorized && !f.Untried && c.srv.o.Throttle != nil {
 		c.srv.o.Throttle.Fail(c.visitor, account)
 	}
 	args := []any{"condition", f.Condition, "account", account, "mechanism", mechanism, "remote", c.remote(), "tls", c.tlsVersion()}
@@ -180,7 +188,7 @@ func (c *client) failed(a *attempt, mechanism string, f *auth.Failure) error {
 		args = append(args, "err", f.Cause)
 	}
 	c.log().Info("login failed", args...)
-	if limit := c.policy.AuthTries; limit > 0 && c.n.tries >= limit {
+	if limit := c.policy.AuthTries; limit > 0 && (c.n.tries >= limit || c.n.untried >= maxUntried) {
 		return &stream.Error{Condition: "policy-violation", Text: "too many failed logins"}
 	}
 	return nil

@@ -64,6 +64,7 @@ type negotiation struct {
 	deadline time.Time
 	attempt  *attempt
 	tries    int       // failed logins
+	untried  int       // logins that failed before anything secret was looked at
 	tasked   bool      // XEP-0388: there was a <continue/>
 	looked   time.Time // when the credentials of the login were looked at
 	password time.Time // of what age the account's password was then

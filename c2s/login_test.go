@@ -155,6 +155,33 @@ func TestThrottle(t *testing.T) {
 	})
 }
 
+// TestUntried: a client that knows no channel binding of TLS 1.3 goes through the mechanisms and is let in, on the same stream and
+// without a wait for who guesses; but not for ever.
+func TestUntried(t *testing.T) {
+	r := newRig(t, "")
+	try := func(p *peer, mech, flag string) {
+		p.send("<auth xmlns='%s' mechanism='%s'>%s</auth>", nsSASL, mech, base64.StdEncoding.EncodeToString([]byte(flag+",,n=alice,r=0123456789abcdef")))
+		p.want("<failure *<not-authorized/>*")
+	}
+	p := r.dial()
+	p.secure("a.test")
+	for _, hash := range []string{"256", "1"} {
+		try(p, "SCRAM-SHA-"+hash+"-PLUS", "p=tls-unique")
+	}
+	for _, hash := range []string{"256", "1"} {
+		try(p, "SCRAM-SHA-"+hash, "y")
+	}
+	p.send("%s", plain("alice"))
+	p.want("<success *")
+
+	p = r.dial()
+	p.secure("a.test")
+	for range maxUntried {
+		try(p, "SCRAM-SHA-256", "y")
+	}
+	p.fails("policy-violation")
+}
+
 func TestDisabledAccount(t *testing.T) { // A25
 	r := newRig(t, noTLS)
 	if err := r.users("a.test").SetDisabled(context.Background(), "bob", true); err != nil {
