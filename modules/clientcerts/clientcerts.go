@@ -107,7 +107,7 @@ func (m *module) Start(_ context.Context, h *modules.Host) (err error) {
 	h.Hooks.SessionOpened.On(modules.Check, m.guard)
 	h.Hooks.SessionResumed.On(modules.Check, m.guard)
 	h.Hooks.SessionClosed.On(modules.Watch, m.used)
-	h.Hooks.PasswordChanged.On(modules.Keep, m.dropAll("password changed"))
+	h.Hooks.PasswordChanged.On(modules.Keep, m.dropAll(changedPassword))
 	h.Hooks.UserDisabled.On(modules.Keep, m.dropAll("account disabled"))
 	h.Hooks.UserDeleted.On(modules.Keep, m.dropAll("account deleted"))
 	svc := &Service{m}
@@ -122,6 +122,9 @@ func (m *module) Stop(context.Context) error {
 	m.sweep.Stop()
 	return nil
 }
+
+// changedPassword is why most certificates are removed.
+const changedPassword = "password changed"
 
 // dropAll takes back all certificates of an account that ends or whose owner wants nobody in who was in before.
 func (m *module) dropAll(why string) func(context.Context, stanza.JID) {

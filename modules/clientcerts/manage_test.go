@@ -361,6 +361,42 @@ func TestAccountChanges(t *testing.T) {
 	}
 }
 
+// TestRemovedIsLogged: with a new password a certificate is removed, and one line says so, whether the session that it let in ended before
+// this module was told of the change or later.
+func TestRemovedIsLogged(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		var live *modtest.Session
+		first := modules.Define(modules.Info{Name: "mod_first"}, struct{}{}, func(struct{}) modules.Module {
+			return starter(func(h *modules.Host) {
+				h.Hooks.PasswordChanged.On(modules.Keep, func(context.Context, stanza.JID) {
+					if before {
+						live.Close(nil)
+					}
+				})
+			})
+		})
+		h := modtest.New(t, "a.test", first, Info)
+		leaf := issue(t, spec{names: []string{"alice@a.test"}})
+		upload(t, h.Session("alice@a.test/owner"), "Phone", leaf)
+		live = enter(t, h, "alice@a.test/live", leaf)
+		if err := h.Users.SetPassword(context.Background(), "alice", "new"); err != nil {
+			t.Fatal(err)
+		}
+		if !before {
+			live.Close(nil)
+		}
+		if n := strings.Count(h.Log(), `msg="certificate removed"`); n != 1 || !strings.Contains(h.Log(), `why="password changed"`) {
+			t.Errorf("closed before %t: %d lines in %s", before, n, h.Log())
+		}
+	}
+}
+
+// starter is a module that does nothing but start.
+type starter func(h *modules.Host)
+
+func (s starter) Start(_ context.Context, h *modules.Host) error { s(h); return nil }
+func (starter) Stop(context.Context) error                       { return nil }
+
 // TestChangedWhileOff: the account changes while nobody looks after certificates.
 func TestChangedWhileOff(t *testing.T) {
 	ctx := context.Background()

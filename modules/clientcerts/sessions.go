@@ -109,12 +109,17 @@ func (m *module) used(ctx context.Context, s modules.Session) {
 	if !forget && now.Sub(c.Used) < usedPrecision {
 		return
 	}
+	var stale *certificate
 	err = m.change(ctx, local, func(l *certs) error {
+		stale = nil
 		c := l.find(func(c *certificate) bool { return c.print == login.print })
 		switch {
 		case c == nil:
 			return nil
 		case forget && c.Disabled:
+			if c.stale {
+				stale = c
+			}
 			return l.remove(c)
 		}
 		c.Used = now
@@ -122,5 +127,7 @@ func (m *module) used(ctx context.Context, s modules.Session) {
 	})
 	if err != nil {
 		m.h.Log.Warn("use of a certificate not noted", "id", s.ID(), "err", err)
+	} else if stale != nil { // before dropAll, which is told of the same change
+		m.audit("certificate removed", s.JID(), stale, "why", changedPassword)
 	}
 }

@@ -38,6 +38,7 @@ type certificate struct {
 	Password   time.Time `json:"password,omitzero"` // date of the account's password when it was uploaded
 
 	print fingerprint
+	stale bool // Disabled, because it outlived a password: nobody wrote that down
 }
 
 // outlived tells whether the account has got another password since, or is another one of the same name: where nobody told this
@@ -109,7 +110,8 @@ func load(tx storage.Tx, local string) (*certs, error) {
 // judge takes those for disabled that outlived a password.
 func (l *certs) judge(password time.Time) {
 	for _, c := range l.list {
-		c.Disabled = c.Disabled || c.outlived(password)
+		c.stale = !c.Disabled && c.outlived(password)
+		c.Disabled = c.Disabled || c.stale
 	}
 }
 
