@@ -36,16 +36,6 @@ func (h *history) keep(st *stanza.Stanza, at time.Time, max int) {
 	h.list = h.list[gone:]
 }
 
-// has tells whether a message is among those that were said last.
-func (h *history) has(from stanza.JID, id string) bool {
-	for i := range h.list {
-		if st := h.list[i].st; st.ID() == id && st.From() == from {
-			return true
-		}
-	}
-	return false
-}
-
 // wanted is what a client asks for of the history (§7.2.13.4).
 type wanted struct {
 	chars, stanzas int // -1: no bound

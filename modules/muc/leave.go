@@ -24,10 +24,19 @@ func (r *room) failed(ctx context.Context, p *modules.Packet) {
 		r.uninvited(p)
 		return
 	}
-	if !p.To.IsBare() && p.Stanza.Kind == stanza.KindMessage {
-		r.returned(o, p)
+	e := p.Stanza.StanzaError()
+	if e == nil {
+		return
 	}
-	if e := p.Stanza.StanzaError(); e != nil && unreachable[e.Condition] {
+	if pm := r.privateOf(o, p); pm != nil {
+		r.returned(o, pm, p)
+		if e.Condition == stanza.ServiceUnavailable {
+			// It is also what who is blocked hears (XEP-0191 §3.3): nobody could be blocked who then may put out of the room who blocks
+			// him. Whose client is gone will not take the next message for all either.
+			return
+		}
+	}
+	if unreachable[e.Condition] {
 		r.out(ctx, o, s, &news{gone: true, codes: []int{codeError}, reason: string(e.Condition)})
 	}
 }

@@ -29,6 +29,7 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 	st.SetFrom(o.jid)
 	st.Add(r.mark(o))
 	st.Add(pmMark)
+	r.remembers(p, o, to)
 	for _, s := range to.sessions {
 		r.send(st, s.full)
 	}
@@ -48,14 +49,52 @@ func (r *room) pair(p *modules.Packet) (from, to *occupant, err *stanza.Error) {
 	return from, to, nil
 }
 
-// returned hands a private message that could not be delivered back to who sent it.
-func (r *room) returned(o *occupant, p *modules.Packet) {
-	to := r.nicks[p.To.Resource()]
-	if to == nil || r.history.has(p.To, p.Stanza.ID()) { // for all: that one did not get it is no failure of who said it
+// passed is a private message that was passed on, by which an error that comes back is known as one's.
+type passed struct {
+	by       *occupant
+	from, to stanza.JID // as whom, and bare: to whom
+	id       string     // the beginning of it
+	returned bool
+}
+
+// The bounds of what a room remembers of private messages. Errors of earlier ones are lost.
+const (
+	maxPassed   = 256
+	maxPassedID = 128 // bytes
+)
+
+// remembers keeps what an error of a private message would be known by.
+func (r *room) remembers(p *modules.Packet, by, to *occupant) {
+	if len(r.passed) >= maxPassed {
+		r.passed = append(r.passed[:0], r.passed[maxPassed/2:]...)
+	}
+	r.passed = append(r.passed, passed{by: by, from: by.jid, to: to.bare, id: stanza.Truncate(p.Stanza.ID(), maxPassedID)})
+}
+
+// privateOf returns the private message that an error of an occupant is about, or nil: messages for all come back too.
+func (r *room) privateOf(o *occupant, p *modules.Packet) *passed {
+	if p.Stanza.Kind != stanza.KindMessage {
+		return nil
+	}
+	id := stanza.Truncate(p.Stanza.ID(), maxPassedID)
+	for i := len(r.passed) - 1; i >= 0; i-- {
+		if m := &r.passed[i]; m.from == p.To && m.to == o.bare && m.id == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// returned tells who sent a private message that it could not be delivered: once, though each client of the other may have refused it,
+// and not in the other's words, so that an error is no way around what the room allows.
+func (r *room) returned(o *occupant, m *passed, p *modules.Packet) {
+	if m.returned {
 		return
 	}
-	st := stanza.New(stanza.KindMessage, stanza.TypeError, p.Stanza.ID(), o.jid, stanza.JID{}, plainError(p.Stanza))
-	for _, s := range to.sessions {
+	m.returned = true
+	payload := append(r.mark(o), plainError(p.Stanza)...)
+	st := stanza.New(stanza.KindMessage, stanza.TypeError, p.Stanza.ID(), o.jid, stanza.JID{}, payload)
+	for _, s := range m.by.sessions {
 		r.send(st, s.full)
 	}
 }

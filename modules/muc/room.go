@@ -28,6 +28,7 @@ type room struct {
 	history  history
 	paces    map[stanza.JID]pace // by bare JID
 	asked    map[string]asked    // by id of ours
+	passed   []passed            // oldest first
 	invited  map[invitedKey]invited
 	voices   map[stanza.JID]time.Time // when somebody last asked for voice, by bare JID
 	used     time.Time                // when somebody last asked for something
@@ -248,7 +249,7 @@ func (r *room) remove(ctx context.Context) error {
 		return err
 	}
 	r.exists, r.locked, r.rec, r.affs, r.history = false, false, record{}, nil, history{}
-	r.invited, r.voices = nil, nil
+	r.invited, r.voices, r.passed = nil, nil, nil
 	return nil
 }
 
