@@ -33,11 +33,11 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 	case o.jid != p.To:
 		err = r.rename(ctx, o, s, p)
 	case entering: // he thinks that he is out
-		s.presence = clean(p.Stanza)
+		s.presence = r.clean(p.Stanza)
 		o.shown = s
 		r.welcome(o, s, p, nil, without(r.present, s))
 	default: // §7.7
-		s.presence = clean(p.Stanza)
+		s.presence = r.clean(p.Stanza)
 		o.shown = s
 		r.show(o, &news{})
 	}
@@ -90,7 +90,7 @@ func (r *room) enter(ctx context.Context, p *modules.Packet) error {
 	case o == nil:
 		o = &occupant{jid: p.To, bare: bare, id: r.m.occupantID(r.jid, bare), role: r.rec.Settings.roleOf(r.affiliation(bare))}
 	}
-	s := &session{full: p.From, presence: clean(p.Stanza)}
+	s := &session{full: p.From, presence: r.clean(p.Stanza)}
 	before := r.present
 	r.add(o, s)
 	var codes []int
@@ -205,7 +205,7 @@ func (r *room) rename(_ context.Context, o *occupant, s *session, p *modules.Pac
 	delete(r.nicks, o.nick())
 	o.jid = p.To
 	r.nicks[nick] = o
-	s.presence = clean(p.Stanza)
+	s.presence = r.clean(p.Stanza)
 	o.shown = s
 	r.show(o, &news{})
 	return nil

@@ -13,7 +13,7 @@ func (r *room) unavailable(ctx context.Context, p *modules.Packet) {
 	if o == nil {
 		return
 	}
-	s.presence = clean(p.Stanza)
+	s.presence = r.clean(p.Stanza)
 	r.out(ctx, o, s, &news{gone: true})
 }
 

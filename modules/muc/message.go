@@ -58,9 +58,7 @@ func (r *room) admit(p *modules.Packet) (*stanza.Stanza, *stanza.Error) {
 		return nil, stanza.Err(stanza.Forbidden, "you have no voice in this room") // §7.4
 	}
 	st := p.Stanza.Clone()
-	dropForged(st)
-	st.DropStanzaIDs(r.jid) // XEP-0359 §3.2
-	dropDelay(st, r.jid)
+	r.dropForged(st)
 	st.SetFrom(o.jid)
 	st.SetTo(stanza.JID{})
 	st.Add(r.mark(o))
@@ -70,13 +68,4 @@ func (r *room) admit(p *modules.Packet) (*stanza.Stanza, *stanza.Error) {
 // mark says who speaks (XEP-0421 §3.2).
 func (r *room) mark(o *occupant) []byte {
 	return append(append(append(make([]byte, 0, 96), "<occupant-id xmlns='"+nsOccID+"' id='"...), o.id...), "'/>"...)
-}
-
-// dropDelay takes out what would make a message look like one of the room's history (§7.2.13).
-func dropDelay(st *stanza.Stanza, room stanza.JID) {
-	for i := st.Find(stanza.NSDelay, "delay"); i >= 0; i = st.FindNext(i, stanza.NSDelay, "delay") {
-		if from, err := stanza.ParseJID(st.Element(i).Attr("from")); err == nil && from.Bare() == room {
-			st.Drop(i)
-		}
-	}
 }

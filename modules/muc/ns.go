@@ -13,6 +13,7 @@ const (
 	nsInfo    = nsMUC + "#roominfo"
 	nsDirect  = "jabber:x:conference" // XEP-0249
 	nsOccID   = "urn:xmpp:occupant-id:0"
+	nsDelay0  = "jabber:x:delay" // XEP-0091, before XEP-0203
 	nsPing    = "urn:xmpp:ping"
 	nsVCard   = "vcard-temp"
 )

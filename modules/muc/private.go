@@ -25,7 +25,7 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 		return
 	}
 	st := p.Stanza.Clone()
-	dropForged(st)
+	r.dropForged(st)
 	st.SetFrom(o.jid)
 	st.Add(r.mark(o))
 	st.Add(pmMark)

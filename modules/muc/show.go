@@ -114,28 +114,6 @@ func (r *room) presenceOf(o *occupant, s *session, n *news, real, self bool) *st
 
 func status(x *stanza.XML, code int) { x.Empty("status", "code", strconv.Itoa(code)) }
 
-// clean returns a presence of a client without what only a room may say, in bytes of its own.
-func clean(st *stanza.Stanza) *stanza.Stanza {
-	st = st.Clone()
-	dropForged(st)
-	for i := st.Find(nsMUC, "x"); i >= 0; i = st.FindNext(i, nsMUC, "x") {
-		st.Drop(i)
-	}
-	st.SetFrom(stanza.JID{})
-	st.SetTo(stanza.JID{})
-	return st.Retain()
-}
-
-// dropForged takes out what a client says in the name of the room (XEP-0421 §3.3; §7.2.2).
-func dropForged(st *stanza.Stanza) {
-	for i := range st.Children {
-		switch ns := st.Children[i].NS; {
-		case ns == nsUser, ns == nsOccID:
-			st.Drop(i)
-		}
-	}
-}
-
 // occupantID makes the ID by which an occupant is known in a room, whatever his nickname, and which tells nothing else
 // (XEP-0421 §3).
 func (m *module) occupantID(room, who stanza.JID) string {
