@@ -24,6 +24,19 @@ func (s store) roomsOf(ctx context.Context, who stanza.JID) ([]string, error) {
 	return rooms, err
 }
 
+// creatorsOf returns who is counted as a room's maker, where its record does not tell. All makers are looked through.
+func (s store) creatorsOf(ctx context.Context, local string) ([]string, error) {
+	end := append([]byte{0}, local...)
+	var list []string
+	err := s.KV(kvCreators).Scan(ctx, nil, nil, func(key, _ []byte) bool {
+		if who, ok := bytes.CutSuffix(key, end); ok && bytes.IndexByte(who, 0) < 0 {
+			list = append(list, string(who))
+		}
+		return true
+	})
+	return list, err
+}
+
 // disown forgets who made rooms.
 func (s store) disown(ctx context.Context, creator stanza.JID) error {
 	return storage.DeletePrefix(ctx, s, creatorKey(creator.Bare().String(), ""), kvCreators)

@@ -30,6 +30,7 @@ type queue struct {
 type task struct {
 	p    *modules.Packet                              // what it is about; nil: nothing that somebody sent
 	run  func(ctx context.Context, p *modules.Packet) // nil: a message for all. Those that wait together are archived together
+	lost func(ctx context.Context, err error)         // done instead where the room cannot be read; nil: the sender of p is told
 	done chan bool                                    // closed when it is done; true says that who waits is to go on with the queue. nil: nobody waits
 }
 
@@ -130,7 +131,10 @@ func (r *room) some(list []*task) (n int) {
 		}
 	}()
 	if err := r.read(); err != nil {
-		if t := list[0]; t.p != nil {
+		switch t := list[0]; {
+		case t.lost != nil:
+			t.lost(r.ctx, err)
+		case t.p != nil:
 			r.m.fail(r.ctx, t.p, err)
 		}
 		return 1

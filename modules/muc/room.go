@@ -93,9 +93,14 @@ func (m *module) forget(r *room) {
 
 // in has something done in a room, in its turn.
 func (m *module) in(ctx context.Context, p *modules.Packet, jid stanza.JID, fn func(r *room, ctx context.Context, p *modules.Packet)) {
+	m.inOr(ctx, p, jid, fn, nil)
+}
+
+// inOr is in, with what to do instead where the room cannot be read.
+func (m *module) inOr(ctx context.Context, p *modules.Packet, jid stanza.JID, fn func(*room, context.Context, *modules.Packet), lost func(context.Context, error)) {
 	for {
 		r := m.room(jid)
-		t := &task{p: p, run: func(ctx context.Context, p *modules.Packet) { fn(r, ctx, p) }}
+		t := &task{p: p, run: func(ctx context.Context, p *modules.Packet) { fn(r, ctx, p) }, lost: lost}
 		if r.do(ctx, t) {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
 )
 
 // Rooms is a service for who administers the server: the rooms of a host, whatever their owners say.
@@ -18,7 +19,7 @@ type Rooms interface {
 	// RoomService is the domain that the rooms have.
 	RoomService() string
 	// DestroyRoom ends a room, as its owner could (XEP-0045 §10.9). It is gone from disk when it returns. The error is
-	// ErrNoRoom where there is none of that name.
+	// ErrNoRoom where there is none of that name. One that is damaged can be ended, too.
 	DestroyRoom(ctx context.Context, local, reason string) error
 }
 
@@ -89,8 +90,7 @@ func (m *module) DestroyRoom(ctx context.Context, local, reason string) error {
 	if err != nil || local == "" {
 		return ErrNoRoom
 	}
-	err = errors.New("the room cannot be read") // where the task is not run
-	m.in(ctx, nil, jid, func(r *room, ctx context.Context, _ *modules.Packet) {
+	m.inOr(ctx, nil, jid, func(r *room, ctx context.Context, _ *modules.Packet) {
 		if !r.exists {
 			err = ErrNoRoom
 			return
@@ -98,6 +98,26 @@ func (m *module) DestroyRoom(ctx context.Context, local, reason string) error {
 		if err = r.destroy(ctx, destroyed("", stanza.Truncate(reason, maxDestroyText), "")); err == nil {
 			m.h.Log.Info("room destroyed by the admin", "room", r.jid.String())
 		}
+	}, func(ctx context.Context, unread error) {
+		if err = unread; errors.Is(err, storage.ErrCorrupt) { // nobody is in it, and nobody else could end it
+			err = m.clear(ctx, local)
+		}
 	})
 	return err
+}
+
+// clear removes what is on disk of a damaged room.
+func (m *module) clear(ctx context.Context, local string) error {
+	if err := m.reader.Archive.Drop(ctx, local); err != nil {
+		return err
+	}
+	creators, err := m.store.creatorsOf(ctx, local)
+	if err != nil {
+		return err
+	}
+	if err := m.store.remove(ctx, local, creators...); err != nil {
+		return err
+	}
+	m.h.Log.Info("damaged room destroyed by the admin", "room", local+"@"+m.domain.Domain())
+	return nil
 }

@@ -145,7 +145,7 @@ func (s store) save(ctx context.Context, local string, c change) error {
 
 // remove removes a room, but for its archive, in one transaction: what remained of it would be another's who makes a room of that
 // name.
-func (s store) remove(ctx context.Context, local, creator string) error {
+func (s store) remove(ctx context.Context, local string, creators ...string) error {
 	err := s.Update(ctx, func(tx storage.Tx) error {
 		affs := tx.KV(kvAffiliations)
 		var keys [][]byte
@@ -164,7 +164,12 @@ func (s store) remove(ctx context.Context, local, creator string) error {
 		if err := list(tx, local, false, ""); err != nil {
 			return err
 		}
-		return errors.Join(tx.KV(kvRooms).Delete([]byte(local)), tx.KV(kvCreators).Delete(creatorKey(creator, local)))
+		for _, c := range creators {
+			if err := tx.KV(kvCreators).Delete(creatorKey(c, local)); err != nil {
+				return err
+			}
+		}
+		return tx.KV(kvRooms).Delete([]byte(local))
 	})
 	if err != nil {
 		return fmt.Errorf("remove room: %w", err)
