@@ -20,8 +20,9 @@ type asked struct {
 
 // The bounds of what waits for an answer in one room.
 const (
-	maxAsked = 1000
-	askedFor = 2 * time.Minute
+	maxAsked     = 1000
+	maxAskedEach = 50 // of one person: who asks somebody that never answers keeps nobody else from asking
+	askedFor     = 2 * time.Minute
 )
 
 // relay takes a request of one occupant to another, such as for the version of his client, or the answer to one. Neither learns the
@@ -51,13 +52,16 @@ func (r *room) relay(ctx context.Context, p *modules.Packet) {
 
 // ask passes a request on.
 func (r *room) ask(o *occupant, p *modules.Packet, to stanza.JID) {
-	now := time.Now()
+	now, mine := time.Now(), 0
 	for id, a := range r.asked { // few, as a rule
-		if now.Sub(a.at) > askedFor {
+		switch {
+		case now.Sub(a.at) > askedFor:
 			delete(r.asked, id)
+		case a.by.full.Bare() == o.bare:
+			mine++
 		}
 	}
-	if len(r.asked) >= maxAsked {
+	if len(r.asked) >= maxAsked || mine >= maxAskedEach {
 		r.m.h.Router.Bounce(r.ctx, p, stanza.Err(stanza.ResourceConstraint, "too many requests wait for an answer"))
 		return
 	}
