@@ -26,7 +26,7 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 		err = stanza.Err(stanza.JIDMalformed, "say under which nickname you enter") // §7.2.1
 	case p.Stanza.Size() > maxPresence:
 		err = errSize
-	case !r.paced(p.From, time.Now()):
+	case !r.paced(p.From, time.Now(), 1):
 		err = errPace
 	case o == nil:
 		err = r.enter(ctx, p)

@@ -31,9 +31,6 @@ func (r *room) invites(ctx context.Context, p *modules.Packet, x *stanza.Element
 	if err := r.mayInvite(by); err != nil {
 		return err
 	}
-	if !r.paced(p.From, time.Now()) {
-		return stanza.Err(stanza.ResourceConstraint, "you invite too often")
-	}
 	var list []*invitation
 	affs := map[stanza.JID]affiliated{}
 	for _, e := range x.Children {
@@ -51,6 +48,9 @@ func (r *room) invites(ctx context.Context, p *modules.Packet, x *stanza.Element
 		if who := in.to.Bare(); r.rec.Settings.MembersOnly && r.affiliation(who) == None { // §9.5: an open room's make nobody a member
 			affs[who] = affiliated{Affiliation: Member}
 		}
+	}
+	if !r.paced(p.From, time.Now(), len(list)) { // each goes to a stranger
+		return stanza.Err(stanza.ResourceConstraint, "you invite too often")
 	}
 	if len(affs) > 0 {
 		if err := r.sound(affs); err != nil {

@@ -1,6 +1,7 @@
 package muc
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -192,6 +193,23 @@ func TestInvitePace(t *testing.T) {
 			t.Errorf("later: %q", got)
 		}
 	})
+}
+
+// TestInvitePaceOfEach: several invitations in one message are several.
+func TestInvitePaceOfEach(t *testing.T) {
+	d := newRoom(t, "")
+	var many []string
+	for i := range maxInvitees {
+		many = append(many, fmt.Sprintf("u%d@b.test", i))
+	}
+	for i, want := range []string{"", "resource-constraint"} {
+		if got, _ := d.tell(d.olga, inviteXML(many...)); got != want {
+			t.Errorf("%d: %q", i, got)
+		}
+	}
+	if n := len(d.Host.Sent()); n != maxInvitees {
+		t.Errorf("%d invitations", n)
+	}
 }
 
 // TestNotDelivered tells the inviter of an address that does not exist, once, and not in the words of a stranger (§7.8.2).

@@ -24,17 +24,13 @@ func (p pace) now(t time.Time) float64 {
 	return min(paceBurst, p.left+float64(t.Sub(p.at))/float64(paceEvery))
 }
 
-// paced tells whether somebody may change something now, and counts it.
-func (r *room) paced(who stanza.JID, now time.Time) bool {
+// paced tells whether somebody may change something now, n times, and counts it.
+func (r *room) paced(who stanza.JID, now time.Time, n int) bool {
 	who = who.Bare()
 	p, ok := r.paces[who]
 	if !ok {
-		if len(r.paces) >= maxPaces {
-			for j, p := range r.paces {
-				if p.now(now) >= paceBurst {
-					delete(r.paces, j)
-				}
-			}
+		if len(r.paces) >= max(minPaces, r.pacesKept) {
+			r.forgetPaces(now)
 		}
 		if r.paces == nil {
 			r.paces = map[stanza.JID]pace{}
@@ -42,15 +38,29 @@ func (r *room) paced(who stanza.JID, now time.Time) bool {
 		p = pace{paceBurst, now}
 	}
 	left := p.now(now)
-	if left < 1 {
+	if left < float64(n) {
 		return false
 	}
-	r.paces[who] = pace{left - 1, now}
+	r.paces[who] = pace{left - float64(n), now}
 	return true
 }
 
-// maxPaces is beyond how many people those are forgotten who have all their credit.
-const maxPaces = 100
+// forgetPaces forgets who has all his credit, and somebody or other where too many have not: another server's users may have any
+// number of addresses. It is done again when there are twice as many, so that each of them costs little.
+func (r *room) forgetPaces(now time.Time) {
+	for j, p := range r.paces {
+		if p.now(now) >= paceBurst || len(r.paces) > maxPaces/2 {
+			delete(r.paces, j)
+		}
+	}
+	r.pacesKept = min(2*len(r.paces), maxPaces)
+}
+
+// The number of people whose credit is kept in a room, from which on some are forgotten, and at most.
+const (
+	minPaces = 100
+	maxPaces = 10_000
+)
 
 // maxPresence is how long a presence may be that all in a room are sent, in bytes.
 const maxPresence = 16 << 10

@@ -31,21 +31,42 @@ func TestPace(t *testing.T) {
 
 	now, r, who := time.Now(), &room{}, stanza.MustJID("a@a.test/x")
 	for range paceBurst {
-		r.paced(who, now)
+		r.paced(who, now, 1)
 	}
 	for i, c := range []struct {
 		after time.Duration
 		ok    bool
 	}{{0, false}, {paceEvery / 2, false}, {paceEvery, true}, {paceEvery, false}, {3 * paceEvery, true}, {3 * paceEvery, true}, {3 * paceEvery, false}} {
-		if ok := r.paced(who, now.Add(c.after)); ok != c.ok {
+		if ok := r.paced(who, now.Add(c.after), 1); ok != c.ok {
 			t.Errorf("%d: %v", i, ok)
 		}
 	}
-	for i := range 3 * maxPaces {
-		r.paced(stanza.MustJID(fmt.Sprintf("u%d@a.test", i)), now.Add(time.Duration(i)*2*paceEvery))
+	if r.paced(who, now.Add(6*paceEvery), 4) || !r.paced(who, now.Add(6*paceEvery), 3) || r.paced(who, now.Add(6*paceEvery), 1) {
+		t.Error("three at once, and no more")
 	}
-	if len(r.paces) > maxPaces+1 {
+	for i := range 3 * minPaces {
+		r.paced(stanza.MustJID(fmt.Sprintf("u%d@a.test", i)), now.Add(time.Duration(i)*2*paceEvery), 1)
+	}
+	if len(r.paces) > minPaces+1 {
 		t.Errorf("%d remembered", len(r.paces))
+	}
+}
+
+// TestPacesOfStrangers: who has any number of addresses makes a room remember so many, and look through them seldom.
+func TestPacesOfStrangers(t *testing.T) {
+	now, r, looked, kept := time.Now(), &room{}, 0, 0
+	for i := range 3 * maxPaces {
+		before := len(r.paces)
+		r.paced(stanza.MustJID(fmt.Sprintf("u%d@evil.test", i)), now, 1)
+		if r.pacesKept != kept || len(r.paces) < before {
+			looked, kept = looked+1, r.pacesKept
+		}
+		if len(r.paces) > maxPaces {
+			t.Fatalf("%d remembered", len(r.paces))
+		}
+	}
+	if looked > 20 {
+		t.Errorf("looked through %d times", looked)
 	}
 }
 

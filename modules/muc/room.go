@@ -16,22 +16,23 @@ type room struct {
 	jid stanza.JID // bare
 	queue
 
-	known    bool // it was looked for on disk
-	exists   bool
-	locked   bool       // made, and not configured yet (§10.1.2): it is not on disk
-	maker    stanza.JID // of a locked room: bare
-	rec      record
-	affs     map[stanza.JID]affiliated // by bare JID
-	nicks    map[string]*occupant
-	sessions map[stanza.JID]*session // by full JID
-	present  []*session              // the same, in the order in which they came
-	history  history
-	paces    map[stanza.JID]pace // by bare JID
-	asked    map[string]asked    // by id of ours
-	passed   []passed            // oldest first
-	invited  map[invitedKey]invited
-	voices   map[stanza.JID]time.Time // when somebody last asked for voice, by bare JID
-	used     time.Time                // when somebody last asked for something
+	known     bool // it was looked for on disk
+	exists    bool
+	locked    bool       // made, and not configured yet (§10.1.2): it is not on disk
+	maker     stanza.JID // of a locked room: bare
+	rec       record
+	affs      map[stanza.JID]affiliated // by bare JID
+	nicks     map[string]*occupant
+	sessions  map[stanza.JID]*session // by full JID
+	present   []*session              // the same, in the order in which they came
+	history   history
+	paces     map[stanza.JID]pace // by bare JID
+	pacesKept int                 // at how many some are forgotten
+	asked     map[string]asked    // by id of ours
+	passed    []passed            // oldest first
+	invited   map[invitedKey]invited
+	voices    map[stanza.JID]time.Time // when somebody last asked for voice, by bare JID
+	used      time.Time                // when somebody last asked for something
 
 	packet modules.Packet // for all that it sends
 }
