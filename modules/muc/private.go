@@ -37,7 +37,7 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 
 // pair returns who in the room sent a stanza, and for whom in it.
 func (r *room) pair(p *modules.Packet) (from, to *occupant, err *stanza.Error) {
-	if !r.exists {
+	if !r.exists || r.locked && r.affiliation(p.From) != Owner { // §10.1.3
 		return nil, nil, errNoRoom
 	}
 	if from, _ = r.occupantOf(p.From); from == nil {
