@@ -5,7 +5,8 @@
 // # Implementation notes
 //
 //   - An item's data is a byte for the format and the message: Encode, Decode, AppendForwarded. Its address, With and
-//     Resource, is what the field with of a query is compared with: NewItem, View.With.
+//     Resource, is what the field with of a query is compared with: NewItem, NewRoomItem. What is not stored as such nobody finds, such
+//     as the real addresses of those in a room (XEP-0313 §4.1.1).
 //   - The IDs that clients see are the storage's, enciphered: see IDs.
 package archive
 
@@ -42,16 +43,10 @@ type Reader struct {
 	PageMax func() int // messages of one page at most, and IDs in one query; 1 to storage.MaxPage
 }
 
-// View is one archive as somebody may see it who asks.
+// View is the archive that somebody asks.
 type View struct {
 	Owner string     // in the storage.Archive; IDs hold for it alone
 	JID   stanza.JID // bare: the archive's address, from which its messages come (XEP-0313 §3.3)
-
-	// With, if not nil, says which address stored items have that are those with the one that a client names. Its error is the
-	// client's answer: who may not know who wrote a message must not find it that way either (XEP-0313 §4.1.1).
-	With func(asked stanza.JID) (stanza.JID, error)
-	// More, if not nil, appends elements to those of a stored message: what only some may see of it (XEP-0313 §6.1.2).
-	More func(dst []byte, it *storage.Item) []byte
 }
 
 // Sender takes the messages of a page for who asks. All come in the same stanza and buffer: who keeps what it is sent copies

@@ -10,7 +10,6 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/modtest"
 	"github.com/xmppd/xmppd/stanza"
-	"github.com/xmppd/xmppd/storage"
 )
 
 // room is a module with an archive for each address of rooms.a.test. Who asks from another host may
@@ -39,18 +38,6 @@ func (r *room) Stop(context.Context) error { return nil }
 
 func (r *room) serve(ctx context.Context, p *modules.Packet) {
 	v := View{Owner: p.To.Local(), JID: p.To.Bare()}
-	if p.From.Domain() == "a.test" {
-		v.More = func(dst []byte, it *storage.Item) []byte {
-			return append(dst, "<who xmlns='urn:example:who'>"+it.With+"</who>"...)
-		}
-	} else {
-		v.With = func(asked stanza.JID) (stanza.JID, error) {
-			if asked == stanza.MustJID("den@rooms.a.test/Bob") {
-				return stanza.MustJID("bob@b.test/phone"), nil
-			}
-			return asked, stanza.Err(stanza.Forbidden, "")
-		}
-	}
 	payload, sent, err := r.Answer(ctx, &modules.IQ{Packet: p, Payload: p.Stanza.Payload()}, v, Routed{r.Host.Router})
 	if err != nil {
 		e, _ := modules.Answer(err)
@@ -62,11 +49,11 @@ func (r *room) serve(ctx context.Context, p *modules.Packet) {
 	r.Host.Router.Route(ctx, modules.NewPacket(st))
 }
 
-// say archives a message of an occupant, found by an address, and returns its public ID.
-func (r *room) say(t *testing.T, name, nick, with, payload string) string {
+// say archives a message of an occupant, and returns its public ID.
+func (r *room) say(t *testing.T, name, nick, payload string) string {
 	t.Helper()
 	st := stanza.New(stanza.KindMessage, stanza.TypeGroupchat, "", stanza.MustJID(name+"@rooms.a.test/"+nick), stanza.JID{}, []byte(payload))
-	id, err := r.Archive.Append(t.Context(), name, NewItem(time.Now(), stanza.MustJID(with), Encode(st)))
+	id, err := r.Archive.Append(t.Context(), name, NewRoomItem(time.Now(), st.From(), Encode(st)))
 	if err != nil {
 		t.Fatal(err)
 	}

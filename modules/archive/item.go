@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -11,10 +10,16 @@ import (
 
 const itemFormat = 1 // the first byte of an item's data; the message as it was delivered follows
 
-// NewItem makes an item of a message that Encode has written. with is whom queries find it by: who is at the other end of an
-// account's message, or who wrote that of a room.
+// NewItem makes an item of an account's message, that Encode has written. with is whom queries find it by: who is at the other end.
 func NewItem(at time.Time, with stanza.JID, data []byte) storage.Item {
 	return storage.Item{At: at, With: with.Bare().String(), Resource: with.Resource(), Data: data}
+}
+
+// NewRoomItem makes an item of a room's message, that Encode has written. by is whom queries find it by: who wrote it, as those in the
+// room see him. His address is With as a whole, since all those of a room have one bare address: what somebody's messages cost to find must
+// not depend on how much others have said, for strangers may ask.
+func NewRoomItem(at time.Time, by stanza.JID, data []byte) storage.Item {
+	return storage.Item{At: at, With: by.String(), Data: data}
 }
 
 // Encode writes what is stored of a message.
@@ -42,22 +47,14 @@ func message(it *storage.Item) ([]byte, bool) {
 }
 
 // AppendForwarded appends the message of an item, with its time, as it is passed on (XEP-0313 §4.2, XEP-0297 §3); ok is false,
-// and nothing appended, where the item is not understood. more, if not nil, is View.More.
-func AppendForwarded(dst []byte, it *storage.Item, more func([]byte, *storage.Item) []byte) (_ []byte, ok bool) {
+// and nothing appended, where the item is not understood.
+func AppendForwarded(dst []byte, it *storage.Item) (_ []byte, ok bool) {
 	rest, ok := message(it)
 	if !ok {
 		return dst, false
 	}
 	dst = append(dst, "<forwarded xmlns='"+stanza.NSForward+"'>"...)
 	dst = stanza.AppendDelay(dst, stanza.JID{}, it.At, "") // XEP-0203
-	dst = append(dst, "<message xmlns='"+stanza.NSClient+"'"...)
-	if more == nil {
-		dst = append(dst, rest...)
-	} else if end := bytes.LastIndex(rest, []byte("</")); end >= 0 {
-		dst = append(more(append(dst, rest[:end]...), it), rest[end:]...)
-	} else { // <message/>
-		dst = append(append(dst, bytes.TrimSuffix(rest, []byte("/>"))...), '>')
-		dst = append(more(dst, it), "</message>"...)
-	}
+	dst = append(append(dst, "<message xmlns='"+stanza.NSClient+"'"...), rest...)
 	return append(dst, "</forwarded>"...), true
 }

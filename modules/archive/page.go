@@ -32,15 +32,14 @@ func (r *Reader) pageSize() int {
 func (r *Reader) page(ctx context.Context, v *View, q *query) (storage.Page, error) {
 	s := storage.Query{Start: q.start, End: q.end, Max: max(q.max, 1), MaxBytes: r.pageSize(), Last: q.last}
 	if with := q.with; !with.IsZero() {
-		if v.With != nil {
-			var err error
-			if with, err = v.With(with); err != nil {
-				return storage.Page{}, err
-			}
-		}
-		s.With, s.Resource = with.Bare().String(), with.Resource()
-		if r.Kind == Accounts && with.Bare() == v.JID { // XEP-0313 §4.1.1: notes to oneself, whatever the resources
-			s.Resource = ""
+		switch {
+		case r.Kind == Rooms && with == v.JID: // XEP-0313 §4.1.1: all in the room have that bare address
+		case r.Kind == Rooms:
+			s.With = with.String()
+		case with.Bare() == v.JID: // XEP-0313 §4.1.1: notes to oneself, whatever the resources
+			s.With = with.Bare().String()
+		default:
+			s.With, s.Resource = with.Bare().String(), with.Resource()
 		}
 	}
 	for _, b := range []struct {

@@ -45,7 +45,7 @@ func (r *Reader) send(ctx context.Context, out Sender, to stanza.JID, v *View, q
 			at = len(items) - 1 - i
 		}
 		var ok bool
-		if xml, ok = AppendForwarded(append(append(xml[:head], given[at]...), "'>"...), &items[at], v.More); !ok {
+		if xml, ok = AppendForwarded(append(append(xml[:head], given[at]...), "'>"...), &items[at]); !ok {
 			r.Host.Log.Error("message in an archive not understood", r.Kind.String(), v.JID.String())
 			continue
 		}

@@ -42,7 +42,7 @@ func (m *module) Export(ctx context.Context, account stanza.JID, w *modules.Expo
 			it := &page.Items[i]
 			after = it.ID
 			b := fmt.Appendf(nil, "<result xmlns='%s' id='%s'>", ns, m.ids.Public(account.Local(), it.ID))
-			b, ok := archive.AppendForwarded(b, it, nil)
+			b, ok := archive.AppendForwarded(b, it)
 			if !ok {
 				continue
 			}

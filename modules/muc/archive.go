@@ -28,7 +28,7 @@ func (r *room) keep(ctx context.Context, list []*stanza.Stanza, now time.Time) e
 	)
 	for _, st := range list {
 		if st != nil && r.archived(st) {
-			item := archive.NewItem(now, st.From(), archive.Encode(st))
+			item := archive.NewRoomItem(now, st.From(), archive.Encode(st))
 			entries = append(entries, storage.Entry{Owner: owner, Item: item, MaxItems: cfg.QuotaMessages, MaxBytes: int64(cfg.QuotaSize)})
 		}
 	}
