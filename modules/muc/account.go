@@ -13,24 +13,20 @@ import (
 // roomsOf returns the rooms to which an address has an affiliation, in order. All affiliations are looked through: that is done when
 // an account ends, or is exported.
 func (s store) roomsOf(ctx context.Context, who stanza.JID) ([]string, error) {
-	end := append([]byte{0}, who.Bare().String()...)
-	var rooms []string
-	err := s.KV(kvAffiliations).Scan(ctx, nil, nil, func(key, _ []byte) bool {
-		if local, ok := bytes.CutSuffix(key, end); ok && bytes.IndexByte(local, 0) < 0 {
-			rooms = append(rooms, string(local))
-		}
-		return true
-	})
-	return rooms, err
+	return s.before(ctx, kvAffiliations, who.Bare().String())
 }
 
 // creatorsOf returns who is counted as a room's maker, where its record does not tell. All makers are looked through.
 func (s store) creatorsOf(ctx context.Context, local string) ([]string, error) {
-	end := append([]byte{0}, local...)
-	var list []string
-	err := s.KV(kvCreators).Scan(ctx, nil, nil, func(key, _ []byte) bool {
-		if who, ok := bytes.CutSuffix(key, end); ok && bytes.IndexByte(who, 0) < 0 {
-			list = append(list, string(who))
+	return s.before(ctx, kvCreators, local)
+}
+
+// before returns the first parts of the keys of two that have a second part, in order. The whole KV is looked through.
+func (s store) before(ctx context.Context, kv, second string) (list []string, err error) {
+	end := append([]byte{0}, second...)
+	err = s.KV(kv).Scan(ctx, nil, nil, func(key, _ []byte) bool {
+		if first, ok := bytes.CutSuffix(key, end); ok && bytes.IndexByte(first, 0) < 0 {
+			list = append(list, string(first))
 		}
 		return true
 	})

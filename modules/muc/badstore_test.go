@@ -306,3 +306,35 @@ func TestBadStore(t *testing.T) {
 		t.Errorf("%d refused; %s", refused, d.Log())
 	}
 }
+
+// TestRoomsPerAccountAtOnce: who makes many rooms at the same time has no more of them, and what was refused is not counted.
+func TestRoomsPerAccountAtOnce(t *testing.T) {
+	const limit = 3
+	h := modtest.NewConfig(t, "a.test", fmt.Sprintf("[modules.mod_muc]\nrooms_per_account = %d\n", limit), Info)
+	m := moduleOf(t, h)
+	bad := worsen(m)
+	bad.slow.Store(50)
+	var wg sync.WaitGroup
+	var in atomic.Int32
+	for i := range 12 {
+		s := h.Session(fmt.Sprintf("eve@a.test/r%d", i))
+		wg.Go(func() {
+			s.Say(fmt.Sprintf("<presence to='r%d@%s/Eve'><x xmlns='http://jabber.org/protocol/muc'/></presence>", i, service))
+			if got := modtest.XML(s.Sent()); strings.Contains(got, "code='201'") {
+				in.Add(1)
+			} else if !strings.Contains(got, "resource-constraint") {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+	wg.Wait()
+	if n := in.Load(); n < 1 || n > limit {
+		t.Errorf("%d rooms", n)
+	}
+	for i := range limit { // as many as he may have, one after the other
+		enter(t, h.Session(fmt.Sprintf("eve@a.test/later%d", i)), fmt.Sprintf("later%d", i), "Eve")
+	}
+	if n := len(m.loaded()); n != limit {
+		t.Errorf("%d rooms in memory", n)
+	}
+}

@@ -55,12 +55,7 @@ func (r *room) destroy(ctx context.Context, dest []byte) error {
 	if dest == nil {
 		dest = destroyed("", "", "")
 	}
-	there := r.present
-	for _, s := range there {
-		s.left = true
-	}
-	r.present, r.nicks, r.sessions, r.asked = nil, map[string]*occupant{}, map[stanza.JID]*session{}, nil
-	for _, s := range there {
+	for _, s := range r.dropAll() {
 		var x stanza.XML
 		x.Empty("occupant-id", "xmlns", nsOccID, "id", s.occupant.id)
 		x.Start("x", "xmlns", nsUser).Empty("item", "affiliation", None.String(), "role", NoRole.String()).Raw(dest)

@@ -20,6 +20,8 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 	entering := p.Stanza.Has(nsMUC, "x")
 	var err error
 	switch {
+	case r.m.ended.Load(): // those who were in know
+		err = errUnserved
 	case o == nil && !entering:
 		r.refuseGhost(p)
 	case p.To.IsBare():
@@ -137,28 +139,33 @@ func (r *room) create(ctx context.Context, who stanza.JID) error {
 	if !m.mayCreate(who) {
 		return stanza.Err(stanza.NotAllowed, "you may not make rooms here") // §10.1.1
 	}
-	if limit := m.cfg.Load().RoomsPerAccount; limit > 0 && !m.h.Admin(who) {
-		n, err := m.store.made(ctx, bare.String(), limit)
-		if err != nil {
-			return err
-		}
-		m.mu.Lock()
-		over := n+m.fresh[bare] >= limit
-		m.mu.Unlock()
-		if over {
-			return stanza.Err(stanza.ResourceConstraint, "you have made too many rooms")
-		}
-	}
-	if err := r.begin(ctx); err != nil {
+	m.mu.Lock()
+	m.fresh[bare]++ // before those on disk are counted, so that one that gets there meanwhile is not missed
+	fresh := m.fresh[bare]
+	m.mu.Unlock()
+	if err := r.allowed(ctx, who, fresh); err != nil {
+		m.made(bare)
 		return err
 	}
-	m.mu.Lock()
-	m.fresh[bare]++
-	m.mu.Unlock()
 	r.exists, r.locked, r.maker = true, true, bare
 	r.rec = record{Created: time.Now().UTC(), Creator: bare.String(), Settings: m.cfg.Load().settings()}
 	r.affs = map[stanza.JID]affiliated{bare: {Affiliation: Owner}}
 	return nil
+}
+
+// allowed says why somebody may not make the room, being the last of the fresh ones that he is making, and sees to it that it begins with
+// nothing.
+func (r *room) allowed(ctx context.Context, who stanza.JID, fresh int) error {
+	if limit := r.m.cfg.Load().RoomsPerAccount; limit > 0 && !r.m.h.Admin(who) {
+		n, err := r.m.store.made(ctx, who.Bare().String(), limit)
+		if err != nil {
+			return err
+		}
+		if n+fresh > limit {
+			return stanza.Err(stanza.ResourceConstraint, "you have made too many rooms")
+		}
+	}
+	return r.begin(ctx)
 }
 
 // welcome tells who enters all that he must know: who is there, that he is in, what was said, and what about (§7.2.2 to §7.2.15). All

@@ -66,11 +66,8 @@ func (r *room) out(ctx context.Context, o *occupant, s *session, n *news) {
 
 // shut tells all that they are out, each of himself alone: the others learn it the same way.
 func (r *room) shut() {
-	for _, s := range r.present {
+	for _, s := range r.dropAll() {
 		r.showSelf(s.occupant, s, &news{gone: true, self: []int{codeShutdown}}, s)
-	}
-	for _, s := range r.present {
-		r.drop(s)
 	}
 }
 

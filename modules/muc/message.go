@@ -33,9 +33,7 @@ func (r *room) say(list []*task) {
 			continue
 		}
 		st = st.Retain() // once, so that only to is written for each
-		for _, to := range r.present {
-			r.send(st, to.full)
-		}
+		r.sendAll(st)
 		if fate.InRoom(st) {
 			r.history.keep(st, now, r.m.cfg.Load().HistoryMax)
 		}

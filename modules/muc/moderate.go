@@ -93,9 +93,7 @@ func (r *room) announce(ctx context.Context, payload []byte) {
 		r.m.h.Log.Error("retraction not archived", "room", r.jid.String(), "err", err)
 	}
 	st = st.Retain()
-	for _, to := range r.present {
-		r.send(st, to.full)
-	}
+	r.sendAll(st)
 	if fate.InRoom(st) {
 		r.history.keep(st, now, r.m.cfg.Load().HistoryMax)
 	}

@@ -180,6 +180,16 @@ func (r *room) drop(s *session) (last bool) {
 	return true
 }
 
+// dropAll takes all sessions out of the room and returns them.
+func (r *room) dropAll() []*session {
+	there := r.present
+	for _, s := range there {
+		s.left = true
+	}
+	r.present, r.nicks, r.sessions, r.asked = nil, map[string]*occupant{}, map[stanza.JID]*session{}, nil
+	return there
+}
+
 // without returns a new list that lacks one element: others may be going through the old one.
 func without[T comparable](list []T, x T) []T {
 	out := make([]T, 0, len(list))
@@ -220,7 +230,7 @@ func (r *room) unlock(ctx context.Context, s Settings) error {
 		r.locked = true
 		return err
 	}
-	r.m.made(r)
+	r.m.made(r.maker)
 	return nil
 }
 
@@ -236,19 +246,19 @@ func (r *room) settle(ctx context.Context, who stanza.JID) {
 	}
 }
 
-// made takes a room off the count of those that are being made: it is on disk now, or gone.
-func (m *module) made(r *room) {
+// made takes a room off the count of those that somebody is making: it is on disk now, or gone.
+func (m *module) made(who stanza.JID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fresh[r.maker]--; m.fresh[r.maker] <= 0 {
-		delete(m.fresh, r.maker)
+	if m.fresh[who]--; m.fresh[who] <= 0 {
+		delete(m.fresh, who)
 	}
 }
 
 // remove makes the room one that does not exist. Nobody is in it any more.
 func (r *room) remove(ctx context.Context) error {
 	if r.locked {
-		r.m.made(r)
+		r.m.made(r.maker)
 	} else if err := r.m.reader.Archive.Drop(ctx, r.jid.Local()); err != nil { // first: it is nobody's without the room
 		return err
 	} else if err := r.m.store.remove(ctx, r.jid.Local(), r.rec.Creator); err != nil {

@@ -125,7 +125,11 @@ func (m *module) occupantID(room, who stanza.JID) string {
 
 // tell sends a message of the room to all who are in it.
 func (r *room) tell(_ context.Context, payload []byte) {
-	st := stanza.New(stanza.KindMessage, stanza.TypeGroupchat, "", r.jid, stanza.JID{}, payload)
+	r.sendAll(stanza.New(stanza.KindMessage, stanza.TypeGroupchat, "", r.jid, stanza.JID{}, payload))
+}
+
+// sendAll sends a stanza to all who are in the room.
+func (r *room) sendAll(st *stanza.Stanza) {
 	for _, to := range r.present {
 		r.send(st, to.full)
 	}

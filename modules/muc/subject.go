@@ -40,9 +40,7 @@ func (r *room) changeSubject(ctx context.Context, p *modules.Packet) {
 		return
 	}
 	st = st.Retain()
-	for _, to := range r.present {
-		r.send(st, to.full)
-	}
+	r.sendAll(st)
 }
 
 // subjectStanza is the subject for who enters, empty where there is none (§7.2.15).
