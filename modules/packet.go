@@ -22,6 +22,9 @@ type Packet struct {
 	Sent *stanza.Stanza
 	// NoCopy says that modules must not make further copies of it (carbons, XEP-0280 §6).
 	NoCopy bool
+	// Again says that the module that sends it has just sent the same message to another device of the account: archives have it, and
+	// where one has given it an ID, it has that.
+	Again bool
 }
 
 // Return is a message that comes back from a session; To is the session's full JID.

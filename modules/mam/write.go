@@ -20,7 +20,9 @@ func (m *module) stripSender(_ context.Context, p *modules.Packet) error {
 
 // stripRecipient leaves out what a sender claims to be an ID of the recipient's archive.
 func (m *module) stripRecipient(_ context.Context, p *modules.Packet) error {
-	strip(p, p.To.Bare())
+	if !p.Again {
+		strip(p, p.To.Bare())
+	}
 	return nil
 }
 
@@ -52,7 +54,7 @@ func (m *module) outgoing(ctx context.Context, p *modules.Packet) error {
 // incoming archives what arrives, for its recipient, and for its sender too where that is an account of this host.
 func (m *module) incoming(ctx context.Context, p *modules.Packet) error {
 	st := p.Stanza
-	if !fate.Archived(st) || !m.arrives(ctx, p) {
+	if p.Again || !fate.Archived(st) || !m.arrives(ctx, p) {
 		return nil
 	}
 	to, from := p.To.Bare(), p.From.Bare()

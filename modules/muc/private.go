@@ -30,8 +30,17 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 	st.Add(r.mark(o))
 	st.Add(pmMark)
 	r.remembers(p, o, to)
-	for _, s := range to.sessions {
-		r.send(st, s.full)
+	r.sendOne(st, to)
+}
+
+// sendOne sends a message to all sessions of an occupant, each of which gets it once, and his account's archive too: nobody copies it for
+// his devices (XEP-0280 §6.1), and all of them get it with the ID that the archive gives to the first.
+func (r *room) sendOne(st *stanza.Stanza, o *occupant) {
+	for i, s := range o.sessions {
+		st.SetTo(s.full)
+		r.packet = modules.Packet{Stanza: st, From: st.From(), To: s.full, NoCopy: true, Again: i > 0}
+		r.m.h.Router.Route(r.ctx, &r.packet)
+		st = r.packet.Stanza
 	}
 }
 

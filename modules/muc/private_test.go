@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/xmppd/xmppd/modules/blocking"
+	"github.com/xmppd/xmppd/modules/carbons"
+	"github.com/xmppd/xmppd/modules/mam"
 	"github.com/xmppd/xmppd/modules/modtest"
 	"github.com/xmppd/xmppd/modules/roster"
 )
@@ -81,4 +83,54 @@ func TestPassedBound(t *testing.T) {
 			t.Errorf("%d are remembered", n)
 		}
 	})
+}
+
+// TestPrivateMessageToDevices: a private message goes once to each client that is in the room, to no other one, whatever its type; it is in
+// the archive of the account once, and all clients have it by the ID that it has there.
+func TestPrivateMessageToDevices(t *testing.T) {
+	for _, typ := range []string{"chat", "normal"} {
+		t.Run(typ, func(t *testing.T) {
+			h := modtest.NewConfig(t, "a.test", "", roster.Info, mam.Info, carbons.Info, Info)
+			olga, one, two, out := h.Session("olga@a.test/desk"), h.Session("bob@a.test/1"), h.Session("bob@a.test/2"), h.Session("bob@a.test/out")
+			open(t, olga, "den", "Olga")
+			for _, s := range []*modtest.Session{one, two, out} {
+				s.Available(0, "")
+				s.IQ("set", "", "<enable xmlns='urn:xmpp:carbons:2'/>")
+			}
+			enter(t, one, "den", "Bob")
+			enter(t, two, "den", "Bob")
+			for _, s := range []*modtest.Session{one, two, out} {
+				s.Sent()
+			}
+			for i := range 2 { // nor do two messages have one ID
+				olga.Say("<message type='" + typ + "' id='pm' to='" + denJID + "/Bob'><body>psst</body></message>")
+				ids := map[string]bool{}
+				for _, s := range []*modtest.Session{one, two} {
+					got := s.Sent()
+					if len(got) != 1 || got[0].To() != s.JID() || strings.Count(modtest.XML(got), "<stanza-id") != 1 {
+						t.Fatalf("%s got %s", s.JID(), modtest.XML(got))
+					}
+					ids[got[0].StanzaID(s.JID().Bare())] = true
+				}
+				if len(ids) != 1 || ids[""] {
+					t.Errorf("IDs %v", ids)
+				}
+				if got := modtest.XML(out.Sent()); got != "" {
+					t.Errorf("who is not in the room got %s", got)
+				}
+				for _, s := range []*modtest.Session{one, olga} {
+					s.IQ("set", "", "<query xmlns='urn:xmpp:mam:2'/>")
+					got := modtest.XML(s.Sent())
+					if n := strings.Count(got, "psst"); n != i+1 {
+						t.Errorf("%d times in the archive of %s: %s", n, s.JID(), got)
+					}
+					for id := range ids {
+						if s == one {
+							have(t, got, id)
+						}
+					}
+				}
+			}
+		})
+	}
 }

@@ -7,14 +7,14 @@ import (
 	"encoding/base64"
 	"strconv"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 )
 
 // send sends a stanza, which is from somebody in the room or from the room, to one session. Who wants to use st again may.
 func (r *room) send(st *stanza.Stanza, to stanza.JID) {
 	st.SetTo(to)
-	r.packet.Stanza, r.packet.From, r.packet.To = st, st.From(), to
-	r.packet.Origin, r.packet.Session, r.packet.Sent, r.packet.NoCopy = nil, nil, nil, false
+	r.packet = modules.Packet{Stanza: st, From: st.From(), To: to}
 	r.m.h.Router.Route(r.ctx, &r.packet)
 }
 
