@@ -80,15 +80,9 @@ func (r *room) relayAnswer(p *modules.Packet) {
 		return
 	}
 	delete(r.asked, p.Stanza.ID())
-	if a.by.left {
-		return
+	if !a.by.left {
+		r.send(renamed(p.Stanza, a.id, a.of), a.by.full)
 	}
-	st := renamed(p.Stanza, a.id, a.of)
-	if e := p.Stanza.StanzaError(); e != nil {
-		e.By = stanza.JID{} // it may be the real address, or its server
-		st = stanza.New(st.Kind, st.Type, a.id, a.of, stanza.JID{}, e.AppendTo(nil))
-	}
-	r.send(st, a.by.full)
 }
 
 // plainError is the error of a stanza without the address and the words of who made it, which may be a server: they could tell
