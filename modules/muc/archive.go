@@ -69,6 +69,9 @@ func (r *room) recall(ctx context.Context) {
 			r.m.h.Log.Error("message in an archive not understood", "room", r.jid.String())
 			continue
 		}
+		if isSubject(st) { // the one in force comes after the history (§7.2.15)
+			continue
+		}
 		st.Add(stanza.AppendStanzaID(nil, r.jid, r.m.reader.IDs.Public(r.jid.Local(), it.ID)))
 		r.history.keep(st.Retain(), it.At, max)
 	}

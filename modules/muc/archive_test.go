@@ -101,6 +101,29 @@ func TestArchive(t *testing.T) {
 	}
 }
 
+// TestSubjectArchived: changes of the subject are in the archive under the ID that all see (XEP-0313 §6.1.2); who enters is told the subject
+// once, after the history, before a restart as well as after it.
+func TestSubjectArchived(t *testing.T) {
+	const toml = "[modules.mod_muc]\nroom_persistent = true\n"
+	h, list := den(t, 2, toml)
+	list[0].Say("<message type='groupchat' id='x' to='den@" + service + "'><body>before</body></message>")
+	list[0].Say("<message type='groupchat' id='s' to='den@" + service + "'><subject>weather</subject></message>")
+	list[0].Say("<message type='groupchat' id='y' to='den@" + service + "'><body>after</body></message>")
+	id := list[1].Sent()[1].StanzaID(stanza.MustJID("den@" + service))
+	if got, _ := queryArchive(t, list[1], ""); len(got) != 3 || id == "" || !strings.HasSuffix(got[1], "/u0  "+id) {
+		t.Errorf("got %v, %s", got, id)
+	}
+	for range 2 {
+		guest := h.Session("guest@a.test/x")
+		got := enter(t, guest, "den", "guest")
+		if strings.Count(got, "<subject>") != 1 || !strings.Contains(got, "<body>before") || strings.LastIndex(got, "<body>") > strings.Index(got, "<subject>") {
+			t.Errorf("got %s", got)
+		}
+		h.Router.Remove(guest)
+		again(t, h, toml)
+	}
+}
+
 // TestArchiveReaders: who may not enter may not read (XEP-0313 §6.1.2).
 func TestArchiveReaders(t *testing.T) {
 	h, list := den(t, 2, "")

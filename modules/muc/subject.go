@@ -16,7 +16,7 @@ func isSubject(st *stanza.Stanza) bool {
 	return st.Has("", "subject") && !st.Has("", "body") && !st.Has("", "thread")
 }
 
-// changeSubject sets the room's subject (§8.1). All are told of it when it is on disk.
+// changeSubject sets the room's subject (§8.1). All are told of it when it is on disk, and it is in the archive (XEP-0313 §6.1.2).
 func (r *room) changeSubject(ctx context.Context, p *modules.Packet) {
 	st, err := r.admit(p)
 	if err != nil {
@@ -34,13 +34,15 @@ func (r *room) changeSubject(ctx context.Context, p *modules.Packet) {
 		return
 	}
 	rec := r.rec
-	rec.Subject = Subject{Text: text, Nick: o.nick(), ID: o.id, At: time.Now().UTC()}
+	rec.Subject = Subject{Text: text, Nick: o.nick(), ID: o.id, At: time.Now().UTC().Truncate(time.Millisecond)}
 	if err := r.save(ctx, change{rec: &rec}); err != nil {
 		r.m.fail(ctx, p, err)
 		return
 	}
-	st = st.Retain()
-	r.sendAll(st)
+	if err := r.keep(ctx, []*stanza.Stanza{st}, rec.Subject.At); err != nil { // all are told all the same: it is so
+		r.m.h.Log.Error("subject not archived", "room", r.jid.String(), "err", err)
+	}
+	r.sendAll(st.Retain())
 }
 
 // subjectStanza is the subject for who enters, empty where there is none (§7.2.15).
