@@ -348,3 +348,24 @@ func TestNotOnDisk(t *testing.T) {
 		}
 	})
 }
+
+// TestLongAddresses: lists stay so short that they can be sent, however long the addresses in them are; those who are on them can still be
+// taken off.
+func TestLongAddresses(t *testing.T) {
+	d := newRoom(t, "[modules.mod_muc]\nmax_affiliations = 1000\n")
+	long := func(i int) string { return strings.Repeat("x", 900) + strconv.Itoa(i) + "@b.test" }
+	refused, n := "", 0
+	for ; refused == "" && n < 1000; n++ {
+		refused = query(d.olga, "set", "<item affiliation='member' jid='"+long(n)+"'/>")
+	}
+	list := string(d.olga.IQ("get", denJID, "<query xmlns='"+nsAdmin+"'><item affiliation='member'/></query>").AppendTo(nil))
+	if refused != "resource-constraint" || n < 50 || len(list) > 2*1000*meanAddress {
+		t.Errorf("%q after %d, a list of %d bytes", refused, n, len(list))
+	}
+	if got := query(d.olga, "set", "<item affiliation='none' jid='"+long(0)+"'/>"); got != "" {
+		t.Errorf("off the list: %q", got)
+	}
+	if got := query(d.olga, "set", "<item affiliation='member' jid='short@b.test'/>"); got != "" {
+		t.Errorf("a short one: %q", got)
+	}
+}

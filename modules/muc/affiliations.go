@@ -89,8 +89,9 @@ func (r *room) mayChange(by standing, who stanza.JID, to Affiliation) *stanza.Er
 
 // sound says why the room cannot be with changed affiliations.
 func (r *room) sound(affs map[stanza.JID]affiliated) *stanza.Error {
-	n, owners, gone := len(r.affs), 0, 0
-	for _, a := range r.affs {
+	n, owners, gone, size := len(r.affs), 0, 0, 0
+	for who, a := range r.affs {
+		size += len(who.String())
 		if a.Affiliation == Owner {
 			owners++
 		}
@@ -99,6 +100,7 @@ func (r *room) sound(affs map[stanza.JID]affiliated) *stanza.Error {
 		switch was := r.affs[who].Affiliation; {
 		case was == None && a.Affiliation != None:
 			n++
+			size += len(who.String())
 		case was != None && a.Affiliation == None:
 			n--
 		}
@@ -109,14 +111,22 @@ func (r *room) sound(affs map[stanza.JID]affiliated) *stanza.Error {
 			gone--
 		}
 	}
+	limit := r.m.cfg.Load().MaxAffiliations
 	switch {
 	case gone > 0 && gone >= owners: // §10.4, §10.5
 		return stanza.Err(stanza.Conflict, "a room has an owner")
-	case n > len(r.affs) && n > r.m.cfg.Load().MaxAffiliations:
+	case n > len(r.affs) && (n > limit || size > max(limit, minLimit)*meanAddress):
 		return stanza.Err(stanza.ResourceConstraint, "the room's lists are full")
 	}
 	return nil
 }
+
+// meanAddress is how long the addresses in a room's lists may be on the average, in bytes, and minLimit from how many on that is asked. Who
+// may invite must not make lists of them that are too long for the room to send or to keep in memory.
+const (
+	meanAddress = 64
+	minLimit    = 100
+)
 
 // before is what an occupant was before a change.
 type before struct {
