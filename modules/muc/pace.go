@@ -62,8 +62,10 @@ const (
 	maxPaces = 10_000
 )
 
-// maxPresence is how long a presence may be that all in a room are sent, in bytes.
-const maxPresence = 16 << 10
+// maxPresence is how long a presence may be that all in a room are sent, in bytes. Who enters is sent those of all at once, and must be able
+// to take them (c2s's write_buffer): a thousand could otherwise keep its moderators out. Signed ones with hashes of avatars and
+// capabilities have a few hundred bytes to two thousand.
+const maxPresence = 4 << 10
 
 var (
 	errPace = stanza.Err(stanza.ResourceConstraint, "you change your presence in this room too often")
