@@ -21,6 +21,16 @@ func (s store) creatorsOf(ctx context.Context, local string) ([]string, error) {
 	return s.before(ctx, kvCreators, local)
 }
 
+// madeBy returns the rooms that an address has made, in order.
+func (s store) madeBy(ctx context.Context, creator stanza.JID) (list []string, err error) {
+	prefix := creatorKey(creator.Bare().String(), "")
+	err = s.KV(kvCreators).Scan(ctx, prefix, nil, func(key, _ []byte) bool {
+		list = append(list, string(key[len(prefix):]))
+		return true
+	})
+	return list, err
+}
+
 // before returns the first parts of the keys of two that have a second part, in order. The whole KV is looked through.
 func (s store) before(ctx context.Context, kv, second string) (list []string, err error) {
 	end := append([]byte{0}, second...)
@@ -46,6 +56,11 @@ func (m *module) deleted(ctx context.Context, who stanza.JID) {
 	if err != nil {
 		m.h.Log.Error("rooms of a deleted account not all found", "account", who.String(), "err", err)
 	}
+	made, err := m.store.madeBy(ctx, who) // he need not be on the lists of those any more
+	if err != nil {
+		m.h.Log.Error("rooms that a deleted account made not all found", "account", who.String(), "err", err)
+	}
+	rooms = append(rooms, made...)
 	for _, r := range m.loaded() { // some are not on disk yet
 		rooms = append(rooms, r.jid.Local())
 	}

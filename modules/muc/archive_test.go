@@ -224,3 +224,30 @@ func TestAccountDeleted(t *testing.T) {
 		t.Errorf("%v, %d, %v, %v", rooms, n, err, err2)
 	}
 }
+
+// TestMakerDeleted: that a deleted account made a room which is others' by now is forgotten, for good.
+func TestMakerDeleted(t *testing.T) {
+	const toml = "[modules.mod_muc]\nroom_persistent = true\n"
+	h, list := den(t, 2, toml)
+	for i, item := range []string{"affiliation='owner' jid='u1@a.test'", "affiliation='none' jid='u0@a.test'"} {
+		if got := query(list[i], "set", "<item "+item+"/>"); got != "" {
+			t.Fatal(got)
+		}
+	}
+	again(t, h, toml) // nobody has it in memory
+	if err := h.Users.Delete(context.Background(), "u0"); err != nil {
+		t.Fatal(err)
+	}
+	list[1].Sent()
+	enter(t, list[1], "den", "u1")
+	form := "<query xmlns='" + nsOwner + "'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>" + nsConfig + "</value></field><field var='muc#roomconfig_roomname'><value>x</value></field></x></query>"
+	if c := condition(list[1].IQ("set", denJID, form)); c != "" {
+		t.Fatal(c)
+	}
+	m := moduleOf(t, h)
+	n, err := m.store.made(context.Background(), "u0@a.test", 10)
+	rooms, err2 := m.Rooms(context.Background())
+	if n != 0 || err != nil || err2 != nil || len(rooms) != 1 || rooms[0].Creator != "" {
+		t.Errorf("%d, %v, %v, %v", n, err, rooms, err2)
+	}
+}
