@@ -129,8 +129,16 @@ func (l *Loader) Load(ctx context.Context, cfg *config.Config) error {
 func (l *Loader) End(ctx context.Context) {
 	l.loading.Lock()
 	defer l.loading.Unlock()
-	for _, s := range l.running {
+	l.end(ctx, l.running, nil)
+}
+
+// end is End for those of some hosts that do not stay.
+func (l *Loader) end(ctx context.Context, hosts []*hostSet, stays map[*registration]bool) {
+	for _, s := range hosts {
 		for _, in := range s.list {
+			if stays[in.reg] {
+				continue
+			}
 			if err := in.end(ctx); err != nil {
 				l.env.Log.Error("module did not end cleanly", "host", s.table.Host, "module", in.info.Name, "err", err)
 			}
@@ -153,12 +161,13 @@ func (l *Loader) publish(ctx context.Context, cfg *config.Config, next []*hostSe
 		s.loader.file.Store(cfg)
 		s.loader.table.Store(s.table)
 	}
+	old := l.running
+	l.running = next
+	l.end(ctx, old, stays) // before what it says could not be sent in the name of its service any more
 	l.view.Store(&view)
 	if l.env.Publish != nil {
 		l.env.Publish(tables)
 	}
-	old := l.running
-	l.running = next
 	for _, s := range slices.Backward(old) {
 		for _, in := range slices.Backward(s.list) {
 			if stays[in.reg] {
