@@ -22,8 +22,8 @@ type Packet struct {
 	Sent *stanza.Stanza
 	// NoCopy says that modules must not make further copies of it (carbons, XEP-0280 §6).
 	NoCopy bool
-	// Again says that the module that sends it has just sent the same message to another device of the account: archives have it, and
-	// where one has given it an ID, it has that.
+	// Again says that the module that sends it has just sent the same message to another device of the account, whose archive has it and
+	// gave it the ID that it has.
 	Again bool
 }
 

@@ -26,6 +26,7 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 	}
 	st := p.Stanza.Clone()
 	r.dropForged(st)
+	st.DropStanzaIDs(to.bare) // see sendOne
 	st.SetFrom(o.jid)
 	st.Add(r.mark(o))
 	st.Add(pmMark)
@@ -38,9 +39,11 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 func (r *room) sendOne(st *stanza.Stanza, o *occupant) {
 	for i, s := range o.sessions {
 		st.SetTo(s.full)
-		r.packet = modules.Packet{Stanza: st, From: st.From(), To: s.full, NoCopy: true, Again: i > 0}
+		r.packet = modules.Packet{Stanza: st, From: st.From(), To: s.full, NoCopy: true, Again: i > 0 && st.HasStanzaID(o.bare)}
 		r.m.h.Router.Route(r.ctx, &r.packet)
-		st = r.packet.Stanza
+		if i+1 < len(o.sessions) {
+			st = r.packet.Stanza.Retain() // what was added is found in it then
+		}
 	}
 }
 
