@@ -90,3 +90,16 @@ func TestAbsenteeDeleted(t *testing.T) {
 	}
 	have(t, modtest.XML(d.olga.Sent()), "<item affiliation='none' jid='dave@a.test' role='none'/>")
 }
+
+// TestInvitedAbsentee: who becomes a member by an invitation is one of them, too.
+func TestInvitedAbsentee(t *testing.T) {
+	d := newRoom(t, "")
+	d.settings(func(s *Settings) { s.MembersOnly, s.Whois = true, whoisAnyone })
+	d.affiliate("bob@a.test", Member)
+	bob := d.join("bob@a.test/x", "Bob")
+	bob.Sent()
+	if got, _ := d.tell(d.olga, inviteXML("carol@b.test")); got != "" {
+		t.Fatal(got)
+	}
+	have(t, modtest.XML(bob.Sent()), "<item affiliation='member' jid='carol@b.test' role='none'/>", "<no-store")
+}

@@ -56,9 +56,11 @@ func (r *room) invites(ctx context.Context, p *modules.Packet, x *stanza.Element
 		if err := r.sound(affs); err != nil {
 			return err
 		}
+		absent := r.absentees(affs)
 		if err := r.save(ctx, change{affs: affs}); err != nil {
 			return err
 		}
+		r.tellAbsentees(absent)
 	}
 	for _, in := range list {
 		r.invite(in)
