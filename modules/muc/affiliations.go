@@ -47,7 +47,7 @@ func (r *room) changeAffiliations(ctx context.Context, q *modules.IQ, by standin
 	}
 	done := r.done(ctx, q)
 	for _, who := range invitees { // §9.5
-		r.invite(&invitation{to: who, by: q.From, from: r.inviter(by), reason: affs[who].Reason})
+		r.invite(&invitation{to: who, by: q.From, from: by.who, reason: affs[who].Reason})
 	}
 	r.showAffiliations(ctx, before, by.occupant, affs)
 	r.tellAbsentees(absent)

@@ -18,7 +18,7 @@ const (
 type invitation struct {
 	to       stanza.JID // as the inviter wrote it
 	by       stanza.JID // full: the inviter
-	from     stanza.JID // the inviter, as the invitee gets to see him
+	from     stanza.JID // the inviter, as the invitee gets to see him: by his own address, since anybody can have any nickname
 	id       string     // of the inviter's message
 	reason   string
 	goesOn   bool   // a talk of two goes on in the room (§7.9)
@@ -93,22 +93,11 @@ func (r *room) invitation(p *modules.Packet, by standing, e *stanza.Element) (*i
 	case r.affiliation(to) == Outcast:
 		return nil, stanza.Err(stanza.Forbidden, "who is banned cannot be invited")
 	}
-	in := &invitation{to: to, by: p.From, from: r.inviter(by), id: p.Stanza.ID(), reason: reasonOf(e)}
+	in := &invitation{to: to, by: p.From, from: by.who, id: p.Stanza.ID(), reason: reasonOf(e)}
 	if c := e.Child("", "continue"); c != nil {
 		in.goesOn, in.threadID = true, stanza.Truncate(c.Attr("thread"), maxThread)
 	}
 	return in, nil
-}
-
-// inviter returns as whom an invitee gets to see an inviter: where real addresses are for moderators, by what all see of him.
-func (r *room) inviter(by standing) stanza.JID {
-	switch {
-	case r.rec.Settings.Whois == whoisAnyone:
-		return by.who
-	case by.occupant != nil:
-		return by.occupant.jid
-	}
-	return r.jid
 }
 
 // invite sends an invitation and remembers it.
