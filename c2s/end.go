@@ -2,6 +2,7 @@ package c2s
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
@@ -113,6 +114,9 @@ func (s *session) vanish(ctx context.Context) {
 		})
 	}
 	s.guard(func() { t.Hooks.SessionClosed.Run(ctx, s) })
+	if log := s.srv.log; log.Enabled(ctx, slog.LevelDebug) {
+		log.Debug("session ended", "session", s.ID(), "account", s.jid.Bare().String(), "resource", s.jid.Resource())
+	}
 }
 
 // handBack gives away what the client has not acknowledged (XEP-0198 §4), with the time it was first sent.

@@ -33,7 +33,8 @@ import (
 //   - C sends + XML.
 //   - C receives + one pattern (see Match; the order of arrival counts); C receives any + patterns in whatever order, one a
 //     line; C receives nothing.
-//   - C disconnects: closes the stream. C drops: cuts the connection. C ends with CONDITION: a stream error.
+//   - C disconnects: closes the stream. C drops: cuts the connection. Both wait until the server has told whom it concerns.
+//     C ends with CONDITION: a stream error.
 //   - drain C…: reads and drops what has arrived.
 //   - C manages the stream: switches XEP-0198 on; requests to acknowledge are not shown from then on. C acks: all that it has
 //     read. C cuts: cuts the connection, to come back, and waits until the server knows that it is gone. C resumes: comes
@@ -215,20 +216,17 @@ func (sc *scenario) step(line int, head, body string) {
 			fail("%s wants nothing, got %s", c.Name, c.pending)
 		}
 	case rest == "disconnects":
-		c.Quit()
+		sc.gone(w[0], c.Quit)
 		sc.drop(w[0])
 	case rest == "drops":
-		c.Cut()
+		sc.gone(w[0], c.Cut)
 		sc.drop(w[0])
 	case rest == "manages the stream":
 		c.EnableSM("")
 	case rest == "acks":
 		c.Ack()
 	case rest == "cuts":
-		at := len(sc.s.Log())
-		c.Cut()
-		user, res, _ := strings.Cut(w[0], "/") // the end of the line says whose: another one may be on its way
-		sc.s.WaitLog(sc.t, at, fmt.Sprintf(`"account":"%s@%s","resource":"%s"}`, user+sc.suffix, sc.hosts[user], res))
+		sc.gone(w[0], c.Cut)
 		sc.drop(w[0])
 		sc.clients[w[0]] = c // to resume
 	case rest == "resumes":
@@ -319,6 +317,16 @@ func (sc *scenario) drop(name string) {
 			break
 		}
 	}
+}
+
+// gone ends a client's connection, and waits until its session is at an end, or waits to be resumed, and all who are told have been: the
+// log says so.
+func (sc *scenario) gone(name string, end func()) {
+	sc.t.Helper()
+	at := len(sc.s.Log())
+	end()
+	user, res, _ := strings.Cut(name, "/") // the end of the line says whose: another one may be on its way
+	sc.s.WaitLog(sc.t, at, fmt.Sprintf(`"account":"%s@%s","resource":"%s"}`, user+sc.suffix, sc.hosts[user], res))
 }
 
 // settle waits until all that any client sent has been handled and has arrived: one barrier for the handling, one for
