@@ -97,8 +97,9 @@ func (l *link) acceptHeader(h *stream.Header) *stream.Error {
 }
 
 // certified tells whether the TLS of this connection can stand for a domain of ours. Who asked by SNI for another one of
-// ours and got its certificate must not speak to this one, unless both are of one host, which shares
-// its certificate with its services. Without SNI, or with a name that is none of ours, the other server has chosen to judge the certificate by itself.
+// ours and got its certificate must not speak to this one, unless both are of one host, which shares its certificate with
+// its services. Without SNI, or with a name that is none of ours, the other server has chosen to judge the certificate by
+// itself.
 func (l *link) certified(domain string) bool {
 	cs := l.sc.TLS()
 	if cs == nil || cs.ServerName == "" {

@@ -105,8 +105,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Reload puts a new configuration in force, with what is made of it; the router has it by then. Streams keep the limits they began with, but none goes
-// on between domains that may not talk to each other any more, or not in the way they do.
+// Reload puts a new configuration in force, with what is made of it; the router has it by then. Streams keep the limits they
+// began with, but none goes on between domains that may not talk to each other any more, or not in the way they do.
 func (s *Server) Reload(cfg *config.Config, d Finder, v *Verifier) {
 	set := newSettings(cfg, s.o.Router, d, v)
 	s.settings.Store(set)

@@ -12,6 +12,7 @@ package archive
 
 import (
 	"context"
+	"time"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/fate"
@@ -88,4 +89,20 @@ func (r *Reader) Answer(ctx context.Context, q *modules.IQ, v View, out Sender) 
 		return payload, nil, err
 	}
 	return nil, nil, stanza.Err(stanza.FeatureNotImplemented, "")
+}
+
+// Expire removes what is older than keep from all archives, 0 meaning that all stays, and says so in the log. The store does it in small
+// portions, between which others write.
+func (r *Reader) Expire(ctx context.Context, keep time.Duration) {
+	if keep == 0 {
+		return
+	}
+	n, err := r.Archive.Expire(ctx, "", time.Now().Add(-keep))
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		r.Host.Log.Error("old messages not removed from archives", "removed", n, "err", err)
+	case n > 0:
+		r.Host.Log.Info("old messages removed from archives", "removed", n)
+	}
 }

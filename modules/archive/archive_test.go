@@ -141,14 +141,14 @@ func TestFind(t *testing.T) {
 		t.Errorf("read %v, %v", st, err)
 	}
 	for _, other := range [][2]string{{"other", public}, {"den", id}, {"den", ""}, {"den", r.IDs.Public("den", "0000000000000")}} {
-		if _, err := r.Find(t.Context(), other[0], other[1]); err != error(notFound) {
+		if _, err := r.Find(t.Context(), other[0], other[1]); err != error(ErrNotFound) {
 			t.Errorf("%s in %s: %v", other[1], other[0], err)
 		}
 	}
 	if err := r.Archive.Remove(t.Context(), "den", it.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Find(t.Context(), "den", public); err != error(notFound) {
+	if _, err := r.Find(t.Context(), "den", public); err != error(ErrNotFound) {
 		t.Errorf("removed: %v", err)
 	}
 	alice := h.Session("alice@a.test/x")

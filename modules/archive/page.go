@@ -95,17 +95,18 @@ func (r *Reader) known(ctx context.Context, owner, public string) (string, error
 func (r *Reader) Find(ctx context.Context, owner, public string) (storage.Item, error) {
 	id, ok := r.IDs.Stored(owner, public)
 	if !ok {
-		return storage.Item{}, notFound
+		return storage.Item{}, ErrNotFound
 	}
 	it, err := r.Archive.Get(ctx, owner, id)
 	if errors.Is(err, storage.ErrNotFound) {
-		return storage.Item{}, notFound
+		return storage.Item{}, ErrNotFound
 	}
 	it.ID = id // of a damaged one too
 	return it, err
 }
 
-var notFound = stanza.Err(stanza.ItemNotFound, "")
+// ErrNotFound is the answer where the owner's archive never gave an ID, or the item is gone (XEP-0313 §4.3.2).
+var ErrNotFound = stanza.Err(stanza.ItemNotFound, "")
 
 // pick reads messages by ID (XEP-0313 §4.1.3); the rest of the query selects among them.
 func (r *Reader) pick(ctx context.Context, owner string, q *query, s storage.Query) (storage.Page, error) {

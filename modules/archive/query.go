@@ -182,7 +182,7 @@ func (q *query) parseSet(set *stanza.Element, limit int) error {
 		}
 		switch c.Name {
 		case "max":
-			n, err := count(c.Text, limit)
+			n, err := ParseMax(c.Text, limit)
 			if err != nil {
 				return err
 			}
@@ -198,8 +198,8 @@ func (q *query) parseSet(set *stanza.Element, limit int) error {
 	return nil
 }
 
-// count reads max: digits, however many.
-func count(s string, limit int) (int, error) {
+// ParseMax reads how many entries of a page are wanted (XEP-0059 §2.1): digits, however many; at most limit.
+func ParseMax(s string, limit int) (int, error) {
 	s = strings.TrimSpace(s)
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, stanza.Err(stanza.BadRequest, "max is a number")

@@ -167,7 +167,7 @@ const (
 	sweepFirst = time.Minute
 )
 
-// sweep removes what is older than the retention. The store does it in small portions, between which others write.
+// sweep removes what is older than the retention.
 func (m *module) sweep(ctx context.Context) {
 	t := time.NewTimer(sweepFirst)
 	defer t.Stop()
@@ -178,17 +178,7 @@ func (m *module) sweep(ctx context.Context) {
 		case <-t.C:
 		}
 		m.graves.forget(time.Now().Add(-sweepEvery))
-		if keep := time.Duration(m.cfg.Load().Retention); keep > 0 {
-			n, err := m.ar.Expire(ctx, "", time.Now().Add(-keep))
-			switch {
-			case ctx.Err() != nil:
-				return
-			case err != nil:
-				m.h.Log.Error("old messages not removed from archives", "removed", n, "err", err)
-			case n > 0:
-				m.h.Log.Info("old messages removed from archives", "removed", n)
-			}
-		}
+		m.reader.Expire(ctx, time.Duration(m.cfg.Load().Retention))
 		t.Reset(sweepEvery)
 	}
 }

@@ -85,11 +85,12 @@ func (r *room) forgetAccount(ctx context.Context, who stanza.JID) {
 		}
 	}
 	_, listed := r.affs[who]
-	if made := r.rec.Creator == who.String(); !r.exists || !listed && !made {
+	made := r.rec.Creator == who.String()
+	if !r.exists || !listed && !made {
 		return
 	}
 	c := change{affs: map[stanza.JID]affiliated{who: {}}}
-	if r.rec.Creator == who.String() {
+	if made {
 		rec := r.rec
 		rec.Creator = ""
 		c.rec = &rec

@@ -113,19 +113,3 @@ func (m *module) query(ctx context.Context, p *modules.Packet) {
 	}
 	m.answer(ctx, p, payload)
 }
-
-// expire removes what is older than the retention.
-func (m *module) expire(ctx context.Context) {
-	keep := time.Duration(m.cfg.Load().Retention)
-	if keep == 0 {
-		return
-	}
-	n, err := m.reader.Archive.Expire(ctx, "", time.Now().Add(-keep))
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		m.h.Log.Error("old messages not removed from rooms' archives", "removed", n, "err", err)
-	case n > 0:
-		m.h.Log.Info("old messages removed from rooms' archives", "removed", n)
-	}
-}

@@ -57,7 +57,7 @@ func (r *room) destroy(ctx context.Context, dest []byte) error {
 	}
 	for _, s := range r.dropAll() {
 		var x stanza.XML
-		x.Empty("occupant-id", "xmlns", nsOccID, "id", s.occupant.id)
+		x.Raw(mark(s.occupant.id))
 		x.Start("x", "xmlns", nsUser).Empty("item", "affiliation", None.String(), "role", NoRole.String()).Raw(dest)
 		status(&x, codeSelf)
 		r.send(stanza.New(stanza.KindPresence, stanza.TypeUnavailable, "", s.occupant.jid, stanza.JID{}, x.Bytes()), s.full)

@@ -22,10 +22,10 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 	switch {
 	case r.m.ended.Load(): // those who were in know
 		err = errUnserved
-	case o == nil && !entering:
-		r.refuseGhost(p)
 	case p.To.IsBare():
 		err = stanza.Err(stanza.JIDMalformed, "say under which nickname you enter") // §7.2.1
+	case o == nil && !entering:
+		r.refuseGhost(p)
 	case p.Stanza.Size() > maxPresence:
 		err = errSize
 	case !r.paced(p.From, time.Now(), 1):
@@ -33,7 +33,7 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 	case o == nil:
 		err = r.enter(ctx, p)
 	case o.jid != p.To:
-		err = r.rename(ctx, o, s, p)
+		err = r.rename(o, s, p)
 	case entering: // he thinks that he is out
 		s.presence = r.clean(p.Stanza)
 		o.shown = s
@@ -50,10 +50,6 @@ func (r *room) available(ctx context.Context, p *modules.Packet) {
 
 // refuseGhost tells a client that it is not in the room, though it thinks so (§7.2.1, "Groupchat 1.0 Protocol").
 func (r *room) refuseGhost(p *modules.Packet) {
-	if p.To.IsBare() {
-		r.m.h.Router.Bounce(r.ctx, p, stanza.Err(stanza.JIDMalformed, "say under which nickname you enter"))
-		return
-	}
 	var x stanza.XML
 	x.Start("x", "xmlns", nsUser).Empty("item", "affiliation", None.String(), "role", NoRole.String())
 	for _, c := range []int{codeSelf, codeKicked, codeError} {
@@ -66,7 +62,7 @@ func (r *room) refuseGhost(p *modules.Packet) {
 func (r *room) enter(ctx context.Context, p *modules.Packet) error {
 	nick := p.To.Resource()
 	if !r.m.goodNick(nick) {
-		return stanza.Err(stanza.NotAcceptable, "that nickname is too long, or cannot be told from others")
+		return errNick
 	}
 	if !r.exists {
 		if err := r.create(ctx, p.From); err != nil {
@@ -84,7 +80,7 @@ func (r *room) enter(ctx context.Context, p *modules.Packet) error {
 	o := r.nicks[nick]
 	switch {
 	case o != nil && o.bare != bare:
-		return stanza.Err(stanza.Conflict, "that nickname is in use") // §7.2.8
+		return errNickTaken // §7.2.8
 	case o != nil && len(o.sessions) >= maxSessions:
 		return stanza.Err(stanza.ResourceConstraint, "too many clients")
 	case o == nil && r.full(bare):
@@ -200,13 +196,13 @@ func (r *room) occupants(of []*session) []*occupant {
 }
 
 // rename changes an occupant's nickname, for all his sessions (§7.6).
-func (r *room) rename(_ context.Context, o *occupant, s *session, p *modules.Packet) error {
+func (r *room) rename(o *occupant, s *session, p *modules.Packet) error {
 	nick := p.To.Resource()
 	if !r.m.goodNick(nick) {
-		return stanza.Err(stanza.NotAcceptable, "that nickname is too long, or cannot be told from others")
+		return errNick
 	}
 	if r.nicks[nick] != nil {
-		return stanza.Err(stanza.Conflict, "that nickname is in use")
+		return errNickTaken // §7.6
 	}
 	r.show(o, &news{gone: true, nick: nick, codes: []int{codeNewNick}})
 	delete(r.nicks, o.nick())

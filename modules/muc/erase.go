@@ -5,24 +5,23 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/storage"
 )
 
 // erase removes a message, known by the ID that the room gave it, from the room's archive and its history. found is false where
 // there is none.
 func (r *room) erase(ctx context.Context, stanzaID string) (found bool, err error) {
-	owner, archive := r.jid.Local(), r.m.reader.Archive
-	if id, ok := r.m.reader.IDs.Stored(owner, stanzaID); ok {
-		switch _, err := archive.Get(ctx, owner, id); {
-		case errors.Is(err, storage.ErrNotFound):
-		case err != nil && !errors.Is(err, storage.ErrCorrupt): // a damaged one goes, too
+	owner, reader := r.jid.Local(), &r.m.reader
+	switch it, err := reader.Find(ctx, owner, stanzaID); {
+	case errors.Is(err, archive.ErrNotFound):
+	case err != nil && !errors.Is(err, storage.ErrCorrupt): // a damaged one goes, too
+		return false, err
+	default:
+		if err := reader.Archive.Remove(ctx, owner, it.ID); err != nil {
 			return false, err
-		default:
-			if err := archive.Remove(ctx, owner, id); err != nil {
-				return false, err
-			}
-			found = true
 		}
+		found = true
 	}
 	if r.history.erase(func(s spoken) bool { return s.st.StanzaID(r.jid) == stanzaID }) {
 		found = true

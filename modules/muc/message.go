@@ -32,11 +32,16 @@ func (r *room) say(list []*task) {
 		if st == nil {
 			continue
 		}
-		st = st.Retain() // once, so that only to is written for each
-		r.sendAll(st)
-		if fate.InRoom(st) {
-			r.history.keep(st, now, r.m.cfg.Load().HistoryMax)
-		}
+		r.sendKept(st, now)
+	}
+}
+
+// sendKept sends a message to all, and keeps it for who enters later where it says something.
+func (r *room) sendKept(st *stanza.Stanza, at time.Time) {
+	st = st.Retain() // once, so that only to is written for each
+	r.sendAll(st)
+	if fate.InRoom(st) {
+		r.history.keep(st, at, r.m.cfg.Load().HistoryMax)
 	}
 }
 
@@ -59,11 +64,11 @@ func (r *room) admit(p *modules.Packet) (*stanza.Stanza, *stanza.Error) {
 	r.dropForged(st)
 	st.SetFrom(o.jid)
 	st.SetTo(stanza.JID{})
-	st.Add(r.mark(o))
+	st.Add(mark(o.id))
 	return st, nil
 }
 
-// mark says who speaks (XEP-0421 §3.2).
-func (r *room) mark(o *occupant) []byte {
-	return append(append(append(make([]byte, 0, 96), "<occupant-id xmlns='"+nsOccID+"' id='"...), o.id...), "'/>"...)
+// mark says who speaks, or who is there, by his ID (XEP-0421 §3).
+func mark(id string) []byte {
+	return append(append(append(make([]byte, 0, 96), "<occupant-id xmlns='"+nsOccID+"' id='"...), id...), "'/>"...)
 }

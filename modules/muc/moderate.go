@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/modules"
-	"github.com/xmppd/xmppd/modules/fate"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -71,7 +70,7 @@ func (r *room) retract(ctx context.Context, q *modules.IQ, id string, e *stanza.
 func retraction(id string, by *occupant, reason string) []byte {
 	var x stanza.XML
 	x.Start("retract", "xmlns", nsRetract, "id", id)
-	x.Start("moderated", "xmlns", nsModerate, "by", by.jid.String()).Empty("occupant-id", "xmlns", nsOccID, "id", by.id).End()
+	x.Start("moderated", "xmlns", nsModerate, "by", by.jid.String()).Raw(mark(by.id)).End()
 	if reason != "" {
 		x.Leaf("reason", reason)
 	}
@@ -92,9 +91,5 @@ func (r *room) announce(ctx context.Context, payload []byte) {
 	if err := r.keep(ctx, []*stanza.Stanza{st}, now); err != nil { // those who are here are told all the same: it is so
 		r.m.h.Log.Error("retraction not archived", "room", r.jid.String(), "err", err)
 	}
-	st = st.Retain()
-	r.sendAll(st)
-	if fate.InRoom(st) {
-		r.history.keep(st, now, r.m.cfg.Load().HistoryMax)
-	}
+	r.sendKept(st, now)
 }

@@ -106,6 +106,8 @@ var (
 	errNoRoom    = stanza.Err(stanza.ItemNotFound, "there is no such room")
 	errForbidden = stanza.Err(stanza.Forbidden, "")
 	errOutside   = stanza.Err(stanza.NotAcceptable, "only occupants of the room may do that") // §7.4
+	errNick      = stanza.Err(stanza.NotAcceptable, "that nickname is too long, or cannot be told from others")
+	errNickTaken = stanza.Err(stanza.Conflict, "that nickname is in use")
 	errNoNick    = stanza.Err(stanza.ItemNotFound, "nobody in the room has that nickname")
 	errUnserved  = stanza.Err(stanza.ServiceUnavailable, "")
 	errBad       = stanza.Err(stanza.BadRequest, "")

@@ -90,7 +90,7 @@ func (r *room) configured(ctx context.Context, was *Settings) {
 	for _, c := range changeCodes(was, now) {
 		status(&x, c)
 	}
-	r.tell(ctx, x.Bytes())
+	r.tell(x.Bytes())
 	if now.MembersOnly && !was.MembersOnly {
 		r.expelStrangers(ctx)
 	}

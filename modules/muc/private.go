@@ -28,7 +28,7 @@ func (r *room) private(ctx context.Context, p *modules.Packet) {
 	r.dropForged(st)
 	st.DropStanzaIDs(to.bare) // see sendOne
 	st.SetFrom(o.jid)
-	st.Add(r.mark(o))
+	st.Add(mark(o.id))
 	st.Add(pmMark)
 	r.remembers(p, o, to)
 	r.sendOne(st, to)
@@ -104,7 +104,7 @@ func (r *room) returned(o *occupant, m *passed, p *modules.Packet) {
 		return
 	}
 	m.returned = true
-	payload := append(r.mark(o), plainError(p.Stanza)...)
+	payload := append(mark(o.id), plainError(p.Stanza)...)
 	st := stanza.New(stanza.KindMessage, stanza.TypeError, p.Stanza.ID(), o.jid, stanza.JID{}, payload)
 	for _, s := range m.by.sessions {
 		r.send(st, s.full)

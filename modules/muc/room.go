@@ -272,7 +272,7 @@ func (r *room) remove(ctx context.Context) error {
 // tidy forgets rooms that nobody uses, and removes those on disk that were to stay only as long as somebody is in them: after a
 // restart nobody was.
 func (m *module) tidy(ctx context.Context) {
-	m.expire(ctx)
+	m.reader.Expire(ctx, time.Duration(m.cfg.Load().Retention))
 	for _, r := range m.loaded() {
 		r.queue.mu.Lock()
 		if !r.busy && len(r.tasks) == 0 && r.idle() {
@@ -282,7 +282,7 @@ func (m *module) tidy(ctx context.Context) {
 		r.queue.mu.Unlock()
 	}
 	var old []string
-	err := m.store.each(ctx, "", func(local string, rec *record) bool {
+	err := m.store.each(ctx, func(local string, rec *record) bool {
 		if !rec.Settings.Persistent {
 			old = append(old, local)
 		}

@@ -46,7 +46,7 @@ func (m *module) RoomService() string { return m.domain.Domain() }
 // Rooms implements Rooms.
 func (m *module) Rooms(ctx context.Context) ([]RoomInfo, error) {
 	found := map[string]RoomInfo{}
-	err := m.store.each(ctx, "", func(local string, rec *record) bool {
+	err := m.store.each(ctx, func(local string, rec *record) bool {
 		found[local] = m.roomInfo(local, rec)
 		return ctx.Err() == nil
 	})

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -17,7 +18,7 @@ type roomsPage struct {
 }
 
 // parseRoomsPage reads it of a request. No page has more than limit entries. Pages go forward only.
-func parseRoomsPage(e *stanza.Element, limit int) (roomsPage, *stanza.Error) {
+func parseRoomsPage(e *stanza.Element, limit int) (roomsPage, error) {
 	w := roomsPage{max: limit}
 	set := e.Child(nsPages, "set")
 	if set == nil {
@@ -30,13 +31,11 @@ func parseRoomsPage(e *stanza.Element, limit int) (roomsPage, *stanza.Error) {
 		}
 		switch c.Name {
 		case "max":
-			digits := strings.TrimSpace(c.Text)
-			if digits == "" || strings.Trim(digits, "0123456789") != "" {
-				return w, stanza.Err(stanza.BadRequest, "max is a number")
+			n, err := archive.ParseMax(c.Text, limit)
+			if err != nil {
+				return w, err
 			}
-			if n, err := strconv.Atoi(digits); err == nil { // else: more than there is
-				w.max = min(n, limit)
-			}
+			w.max = n
 		case "after":
 			w.after = strings.TrimSpace(c.Text)
 		case "before", "index": // §2.3, §2.6

@@ -1,7 +1,6 @@
 package muc
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -26,7 +25,6 @@ type news struct {
 	nick   string    // the new one (§7.6)
 	actor  *occupant // who did it (§8.2)
 	reason string
-	dest   []byte // <destroy/> (§10.9)
 }
 
 // show tells all in the room of an occupant's presence as it is now (§7.2.2, §7.7, §7.14): who may see the real address sees it, and
@@ -70,7 +68,7 @@ func (r *room) sees(o *occupant) bool {
 // presenceOf makes a presence of an occupant: what his client says, and what the room says of him (§7.2.2).
 func (r *room) presenceOf(o *occupant, s *session, n *news, real, self bool) *stanza.Stanza {
 	var x stanza.XML
-	x.Empty("occupant-id", "xmlns", nsOccID, "id", o.id) // XEP-0421 §3.1
+	x.Raw(mark(o.id))
 	x.Start("x", "xmlns", nsUser)
 	role, jid := o.role, ""
 	if n.gone && n.nick == "" {
@@ -92,7 +90,6 @@ func (r *room) presenceOf(o *occupant, s *session, n *news, real, self bool) *st
 		}
 		x.End()
 	}
-	x.Raw(n.dest)
 	for _, c := range n.codes {
 		status(&x, c)
 	}
@@ -124,7 +121,7 @@ func (m *module) occupantID(room, who stanza.JID) string {
 }
 
 // tell sends a message of the room to all who are in it.
-func (r *room) tell(_ context.Context, payload []byte) {
+func (r *room) tell(payload []byte) {
 	r.sendAll(stanza.New(stanza.KindMessage, stanza.TypeGroupchat, "", r.jid, stanza.JID{}, payload))
 }
 

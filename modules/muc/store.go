@@ -1,7 +1,6 @@
 package muc
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,19 +146,8 @@ func (s store) save(ctx context.Context, local string, c change) error {
 // name.
 func (s store) remove(ctx context.Context, local string, creators ...string) error {
 	err := s.Update(ctx, func(tx storage.Tx) error {
-		affs := tx.KV(kvAffiliations)
-		var keys [][]byte
-		err := affs.Scan(roomKey(local), nil, func(k, _ []byte) bool {
-			keys = append(keys, bytes.Clone(k))
-			return true
-		})
-		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
+		if _, err := storage.DeletePrefixIn(tx, roomKey(local), kvAffiliations); err != nil {
 			return err
-		}
-		for _, k := range keys {
-			if err := affs.Delete(k); err != nil {
-				return err
-			}
 		}
 		if err := list(tx, local, false, ""); err != nil {
 			return err
@@ -186,18 +174,14 @@ func (s store) made(ctx context.Context, creator string, enough int) (n int, err
 	return n, err
 }
 
-// each visits the stored rooms in order, from behind a localpart on, until fn returns false. Damaged ones are passed over.
-func (s store) each(ctx context.Context, after string, fn func(local string, rec *record) bool) error {
-	var from []byte
-	if after != "" {
-		from = append([]byte(after), 0)
-	}
-	err := s.KV(kvRooms).Scan(ctx, nil, from, func(key, value []byte) bool {
+// each visits the stored rooms in order until fn returns false. Damaged ones are passed over.
+func (s store) each(ctx context.Context, fn func(local string, rec *record) bool) error {
+	err := s.KV(kvRooms).Scan(ctx, nil, nil, func(key, value []byte) bool {
 		var rec record
 		if json.Unmarshal(value, &rec) != nil {
 			return true
 		}
-		return fn(string(bytes.Clone(key)), &rec)
+		return fn(string(key), &rec)
 	})
 	if errors.Is(err, storage.ErrCorrupt) {
 		err = nil

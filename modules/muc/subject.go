@@ -55,7 +55,7 @@ func (r *room) subjectStanza() *stanza.Stanza {
 		if j, err := r.jid.WithResource(s.Nick); err == nil {
 			from = j
 		}
-		x.Empty("occupant-id", "xmlns", nsOccID, "id", s.ID)
+		x.Raw(mark(s.ID))
 		x.Raw(stanza.AppendDelay(nil, r.jid, s.At, ""))
 	}
 	return stanza.New(stanza.KindMessage, stanza.TypeGroupchat, "", from, stanza.JID{}, x.Bytes())
